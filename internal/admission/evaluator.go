@@ -1,0 +1,280 @@
+package admission
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"sync"
+
+	"github.com/google/cel-go/common/types/ref"
+	admissionv1 "k8s.io/api/admission/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apiserver/pkg/admission"
+	plugincel "k8s.io/apiserver/pkg/admission/plugin/cel"
+	celconfig "k8s.io/apiserver/pkg/apis/cel"
+	"k8s.io/apiserver/pkg/authentication/user"
+
+	"bulkhead.dev/bulkhead/internal/check"
+	"bulkhead.dev/bulkhead/internal/model"
+)
+
+// Evaluator judges objects by the controls that it was compiled of. It may be
+// used by many goroutines at once.
+type Evaluator struct {
+	controls   []*check.Control
+	parameters check.Parameters
+	version    int
+
+	mu   sync.Mutex
+	sets map[string]*lazySet
+}
+
+type lazySet struct {
+	once sync.Once
+	set  *set
+	err  error
+}
+
+// set is the controls that concern a kind of object, compiled together.
+type set struct {
+	controls  []*check.Control
+	condition plugincel.ConditionEvaluator
+	// expressions says which control each result of the condition belongs to.
+	expressions []int
+	needsPod    bool
+}
+
+// Compile makes an evaluator. It compiles what concerns the pods of built-in
+// kinds at once, and other kinds when they are first met; an error names the
+// control.
+func Compile(controls []*check.Control, parameters check.Parameters, version int) (*Evaluator, error) {
+	e := &Evaluator{controls: controls, parameters: parameters, version: version, sets: map[string]*lazySet{}}
+	_, err := e.setFor(podKey, func(c *check.Control) bool { return c.Object.Pods }, anyBuiltin)
+	return e, err
+}
+
+const podKey = "pods"
+
+var builtinPods = func() map[model.GroupKind]bool {
+	out := map[model.GroupKind]bool{}
+	for _, t := range model.PodTemplates() {
+		out[t.GroupKind] = true
+	}
+	return out
+}()
+
+// setsOf returns the sets of controls that concern an object.
+func (e *Evaluator) setsOf(o *model.Object) ([]*set, error) {
+	var out []*set
+	if pod := o.Pod(); pod != nil {
+		key, path := podKey, anyBuiltin
+		if !builtinPods[o.GroupKind] {
+			path = pod.Path.String()
+			key = podKey + " at " + path
+		}
+		s, err := e.setFor(key, func(c *check.Control) bool { return c.Object.Pods }, path)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, s)
+	}
+	s, err := e.setFor(o.GroupKind.String(), func(c *check.Control) bool { return slices.Contains(c.Object.Kinds, o.GroupKind) }, "")
+	if err != nil {
+		return nil, err
+	}
+	return append(out, s), nil
+}
+
+func (e *Evaluator) setFor(key string, concerns func(*check.Control) bool, templatePath string) (*set, error) {
+	e.mu.Lock()
+	l := e.sets[key]
+	if l == nil {
+		l = &lazySet{}
+		e.sets[key] = l
+	}
+	e.mu.Unlock()
+	l.once.Do(func() { l.set, l.err = e.compile(concerns, templatePath) })
+	return l.set, l.err
+}
+
+func (e *Evaluator) compile(concerns func(*check.Control) bool, templatePath string) (*set, error) {
+	s := &set{}
+	for _, c := range e.controls {
+		if concerns(c) {
+			s.controls = append(s.controls, c)
+			s.needsPod = s.needsPod || c.Object.Pods
+		}
+	}
+	if len(s.controls) == 0 {
+		return s, nil
+	}
+	compiler, err := newCompiler(minimumMinor)
+	if err != nil {
+		return nil, err
+	}
+	if s.needsPod {
+		if err := compiler.define("", sharedVariables(templatePath)); err != nil {
+			return nil, err
+		}
+	}
+	var results []plugincel.CompilationResult
+	for i, c := range s.controls {
+		if c.Object.Judge != nil {
+			continue
+		}
+		variables, rename := owned(c, e.parameters[c.Name])
+		if err := compiler.define("control "+c.Name+": ", variables); err != nil {
+			return nil, err
+		}
+		r, err := compiler.violations(rename(c.Object.Violations))
+		if err != nil {
+			return nil, fmt.Errorf("control %s: %w", c.Name, err)
+		}
+		results = append(results, r)
+		s.expressions = append(s.expressions, i)
+	}
+	s.condition = &composited{plugincel.NewCondition(results), compiler.CompositedCompiler}
+	return s, nil
+}
+
+// composited evaluates a condition whose expressions share variables.
+type composited struct {
+	plugincel.ConditionEvaluator
+	compiler *plugincel.CompositedCompiler
+}
+
+func (c *composited) ForInput(ctx context.Context, a *admission.VersionedAttributes, r *admissionv1.AdmissionRequest,
+	v plugincel.OptionalVariableBindings, ns *corev1.Namespace, budget int64) ([]plugincel.EvaluationResult, int64, error) {
+	return c.ConditionEvaluator.ForInput(c.compiler.CreateContext(ctx), a, r, v, ns, budget)
+}
+
+// Concerned lists the controls that concern an object's kind.
+func (e *Evaluator) Concerned(o *model.Object) []*check.Control {
+	sets, err := e.setsOf(o)
+	if err != nil {
+		return e.controls
+	}
+	var out []*check.Control
+	for _, s := range sets {
+		out = append(out, s.controls...)
+	}
+	return out
+}
+
+// Evaluate judges an object by every control that concerns its kind. The error
+// says why it cannot be judged at all: the API server would refuse it.
+func (e *Evaluator) Evaluate(ctx context.Context, o *model.Object) ([]check.ObjectJudgement, error) {
+	sets, err := e.setsOf(o)
+	if err != nil {
+		return nil, err
+	}
+	var out []check.ObjectJudgement
+	for _, s := range sets {
+		if len(s.controls) == 0 {
+			continue
+		}
+		judged, err := e.evaluate(ctx, s, o)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, judged...)
+	}
+	return out, nil
+}
+
+func (e *Evaluator) evaluate(ctx context.Context, s *set, o *model.Object) ([]check.ObjectJudgement, error) {
+	out := make([]check.ObjectJudgement, len(s.controls))
+	windows := false
+	var in check.PodInput
+	if s.needsPod {
+		meta, spec, err := o.Pod().Decode()
+		if err != nil {
+			return nil, fmt.Errorf("the API server would refuse it: %w", err)
+		}
+		in = check.PodInput{Pod: o.Pod(), Meta: meta, Spec: spec, Version: e.version}
+		windows = o.Pod().Windows()
+	}
+	results, err := s.run(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	for n, r := range results {
+		i := s.expressions[n]
+		out[i] = check.ObjectJudgement{Control: s.controls[i], Judgement: judgement(o, r)}
+	}
+	for i, c := range s.controls {
+		if windows && c.Object.Linux {
+			out[i] = check.ObjectJudgement{Control: c, Judgement: check.Inapplicable(o)}
+		} else if c.Object.Judge != nil {
+			out[i] = check.ObjectJudgement{Control: c, Judgement: check.Failed(o, c.Object.Judge(in)...)}
+		}
+	}
+	return out, nil
+}
+
+// run evaluates the set's expressions on an object. The budget of the API server
+// is one policy's; here many policies run at once, each with its own, so
+// it is multiplied. The limit of a single expression holds as it is.
+func (s *set) run(ctx context.Context, o *model.Object) ([]plugincel.EvaluationResult, error) {
+	if len(s.expressions) == 0 {
+		return nil, nil
+	}
+	attributes := attributesOf(o)
+	request := plugincel.CreateAdmissionRequest(attributes.Attributes, metav1.GroupVersionResource(attributes.GetResource()), metav1.GroupVersionKind(attributes.VersionedKind))
+	budget := int64(celconfig.RuntimeCELCostBudget) * int64(len(s.expressions))
+	results, _, err := s.condition.ForInput(ctx, attributes, request, plugincel.OptionalVariableBindings{}, nil, budget)
+	if err != nil {
+		return nil, fmt.Errorf("the policies could not be evaluated: %w", err)
+	}
+	return results, nil
+}
+
+// attributesOf describes the creation of an object, as the API server would.
+func attributesOf(o *model.Object) *admission.VersionedAttributes {
+	u := &unstructured.Unstructured{Object: o.Content}
+	gvk := schema.GroupVersionKind{Group: o.Group, Version: o.Version, Kind: o.Kind}
+	resource, _ := model.BuiltinResource(o.GroupKind)
+	gvr := schema.GroupVersionResource{Group: o.Group, Version: o.Version, Resource: resource.Name}
+	attributes := admission.NewAttributesRecord(u, nil, gvk, o.Namespace, o.Name, gvr, "", admission.Create, &metav1.CreateOptions{}, false, &user.DefaultInfo{})
+	return &admission.VersionedAttributes{Attributes: attributes, VersionedObject: admission.NewLazyObject(u), VersionedKind: gvk}
+}
+
+func judgement(o *model.Object, r plugincel.EvaluationResult) check.Judgement {
+	if r.Error != nil {
+		return check.Unobserved(o, "the policy could not be evaluated: %v", r.Error)
+	}
+	violations, err := violationsOf(r.EvalResult)
+	if err != nil {
+		return check.Unobserved(o, "the policy could not be evaluated: %v", err)
+	}
+	return check.Failed(o, violations...)
+}
+
+var stringMaps = reflect.TypeFor[[]map[string]string]()
+
+// violationsOf reads the value of a control's violations.
+func violationsOf(v ref.Val) ([]check.Violation, error) {
+	native, err := v.ConvertToNative(stringMaps)
+	if err != nil {
+		return nil, fmt.Errorf("violations are no list of maps of strings: %w", err)
+	}
+	var out []check.Violation
+	for _, m := range native.([]map[string]string) {
+		if m["detail"] == "" {
+			return nil, errors.New("a violation has no detail")
+		}
+		path, err := model.ParsePath(m["path"])
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, check.Violation{Path: path, Container: m["container"], Detail: m["detail"]})
+	}
+	return out, nil
+}
+
+var _ check.ObjectEvaluator = (*Evaluator)(nil)

@@ -1,0 +1,286 @@
+package manifest
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"iter"
+	"maps"
+	"slices"
+	"strconv"
+
+	yaml "go.yaml.in/yaml/v4"
+
+	"bulkhead.dev/bulkhead/internal/model"
+)
+
+// document is one YAML document and the number of lines before it.
+type document struct {
+	text  []byte
+	lines int
+}
+
+// documents splits a stream at its document markers: lines that begin with ---
+// (YAML 1.2, 9.1.2). A marker belongs to the document that it opens, because
+// content may follow it on its line; directives before it belong there too.
+func documents(data []byte) iter.Seq[document] {
+	return func(yield func(document) bool) {
+		start, startLine, line := 0, 0, 0
+		blank := true // nothing but comments and directives since start
+		for pos := 0; pos < len(data); line++ {
+			end := pos + bytes.IndexByte(data[pos:], '\n') + 1
+			if end == pos {
+				end = len(data)
+			}
+			text := data[pos:end]
+			if marker(text) && !blank {
+				if !yield(document{data[start:pos], startLine}) {
+					return
+				}
+				start, startLine, blank = pos, line, true
+			}
+			if trimmed := bytes.TrimSpace(text); len(trimmed) > 0 && trimmed[0] != '#' && trimmed[0] != '%' {
+				blank = blank && marker(text) && len(trimmed) == 3
+			}
+			pos = end
+		}
+		if !blank {
+			yield(document{data[start:], startLine})
+		}
+	}
+}
+
+func marker(line []byte) bool {
+	return bytes.HasPrefix(line, []byte("---")) && (len(line) == 3 || bytes.IndexByte([]byte(" \t\r\n"), line[3]) >= 0)
+}
+
+func (f *file) decodeYAML(doc document) {
+	content, spans, err := f.parseYAML(doc)
+	switch {
+	case err != nil:
+		f.fail(hint(err, doc))
+	case content != nil:
+		f.add(content, spans)
+	}
+}
+
+// parseYAML returns what a document means and where its values stand; nil for a
+// document that holds nothing.
+func (f *file) parseYAML(doc document) (any, model.Spans, error) {
+	var root yaml.Node
+	if err := yaml.Unmarshal(doc.text, &root); err != nil {
+		return nil, nil, syntaxError(err, doc)
+	}
+	if root.Kind == 0 || len(root.Content) == 0 {
+		return nil, nil, nil
+	}
+	b := builder{scalars: &f.decoder.scalars, lines: doc.lines, spans: make(model.Spans, 0, 64)}
+	content, err := b.value(root.Content[0], b.span(root.Content[0]), 0)
+	return content, slices.Clip(b.spans), err
+}
+
+// syntaxError moves the place that the parser counted from the document's start
+// to the file's.
+func syntaxError(err error, doc document) error {
+	p := problemf(doc.lines+1, 0, "malformed YAML: %v", err)
+	var load *yaml.LoadError
+	if errors.As(err, &load) {
+		p = problemf(doc.lines+max(load.Mark.Line, 1), load.Mark.Column, "malformed YAML: %s", load.Message)
+	}
+	return p
+}
+
+// hint adds to an error what most often caused it, judging by its line.
+func hint(err error, doc document) error {
+	var p *problem
+	if !errors.As(err, &p) {
+		return err
+	}
+	text := lineOf(doc.text, p.line-doc.lines)
+	if bytes.Contains(leading(text), []byte("\t")) {
+		p.message += "; the line is indented with a tab, use spaces"
+	} else if bytes.Contains(text, []byte("{{")) {
+		p.message += "; the line holds a template action: render the file first, or give the folder of its chart"
+	}
+	return p
+}
+
+func lineOf(text []byte, n int) []byte {
+	for range n - 1 {
+		i := bytes.IndexByte(text, '\n')
+		if i < 0 {
+			return nil
+		}
+		text = text[i+1:]
+	}
+	line, _, _ := bytes.Cut(text, []byte("\n"))
+	return line
+}
+
+func leading(line []byte) []byte {
+	return line[:len(line)-len(bytes.TrimLeft(line, " \t"))]
+}
+
+// builder turns a tree of YAML nodes into plain values and their spans.
+type builder struct {
+	scalars *scalars
+	lines   int
+	spans   model.Spans
+	values  int
+	// open are the anchors being expanded: an alias to one of them has no end.
+	open []*yaml.Node
+}
+
+func (b *builder) span(n *yaml.Node) model.Span {
+	return model.Span{Line: uint32(n.Line + b.lines), Column: uint32(n.Column)}
+}
+
+func (b *builder) errorf(n *yaml.Node, format string, args ...any) error {
+	return problemf(n.Line+b.lines, n.Column, format, args...)
+}
+
+// value appends the spans of n and returns what it means. The span of n itself
+// is handed in: that of its key, where it has one.
+func (b *builder) value(n *yaml.Node, at model.Span, depth int) (any, error) {
+	if b.values++; b.values > MaxValues {
+		return nil, b.errorf(n, "the document has more than %d values once its aliases are expanded; split it", MaxValues)
+	}
+	if depth > MaxDepth {
+		return nil, b.errorf(n, "nested deeper than %d levels", MaxDepth)
+	}
+	switch n.Kind {
+	case yaml.AliasNode:
+		if n.Alias == nil || slices.Contains(b.open, n.Alias) {
+			return nil, b.errorf(n, "alias *%s contains itself", n.Value)
+		}
+		b.open = append(b.open, n.Alias)
+		defer func() { b.open = b.open[:len(b.open)-1] }()
+		return b.value(n.Alias, at, depth)
+	case yaml.ScalarNode:
+		b.spans = append(b.spans, at)
+		return b.scalar(n)
+	case yaml.SequenceNode:
+		b.spans = append(b.spans, at)
+		list := make([]any, len(n.Content))
+		for i, c := range n.Content {
+			v, err := b.value(c, b.span(c), depth+1)
+			if err != nil {
+				return nil, err
+			}
+			list[i] = v
+		}
+		return list, nil
+	case yaml.MappingNode:
+		b.spans = append(b.spans, at)
+		return b.mapping(n, depth)
+	}
+	return nil, b.errorf(n, "cannot read this kind of YAML node")
+}
+
+func (b *builder) scalar(n *yaml.Node) (any, error) {
+	v, err := b.scalars.value(n)
+	if err != nil {
+		return nil, b.errorf(n, "%v", err)
+	}
+	return v, nil
+}
+
+// entry is one key of a mapping, with the node of its value.
+type entry struct{ key, value *yaml.Node }
+
+func (b *builder) mapping(n *yaml.Node, depth int) (any, error) {
+	entries := make(map[string]entry, len(n.Content)/2)
+	if err := b.collect(n, entries, true, depth); err != nil {
+		return nil, err
+	}
+	m := make(map[string]any, len(entries))
+	// Spans follow the sorted keys, so values are built in that order.
+	for _, key := range slices.Sorted(maps.Keys(entries)) {
+		e := entries[key]
+		v, err := b.value(e.value, b.span(e.key), depth+1)
+		if err != nil {
+			return nil, err
+		}
+		m[key] = v
+	}
+	return m, nil
+}
+
+// collect gathers the entries of a mapping and of what it merges (<<). An entry
+// of the mapping itself wins over a merged one, an earlier merge over a later.
+func (b *builder) collect(n *yaml.Node, entries map[string]entry, own bool, depth int) error {
+	if depth > MaxDepth {
+		return b.errorf(n, "nested deeper than %d levels", MaxDepth)
+	}
+	var merges []*yaml.Node
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		k, v := n.Content[i], n.Content[i+1]
+		if k.Kind == yaml.ScalarNode && k.Value == "<<" && k.Style == 0 && (k.Tag == "" || k.Tag == "!!merge" || k.Tag == "tag:yaml.org,2002:merge") {
+			merges = append(merges, v)
+			continue
+		}
+		key, err := b.key(k)
+		if err != nil {
+			return err
+		}
+		if first, ok := entries[key]; ok {
+			if own {
+				return b.errorf(k, "key %q is given twice, first in line %d; remove one", key, first.key.Line+b.lines)
+			}
+			continue
+		}
+		entries[key] = entry{k, v}
+	}
+	for _, m := range merges {
+		if err := b.merge(m, entries, depth); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *builder) merge(n *yaml.Node, entries map[string]entry, depth int) error {
+	if b.values++; b.values > MaxValues {
+		return b.errorf(n, "the document has more than %d values once its aliases are expanded; split it", MaxValues)
+	}
+	switch {
+	case n.Kind == yaml.AliasNode && n.Alias != nil && !slices.Contains(b.open, n.Alias):
+		b.open = append(b.open, n.Alias)
+		defer func() { b.open = b.open[:len(b.open)-1] }()
+		return b.merge(n.Alias, entries, depth+1)
+	case n.Kind == yaml.MappingNode:
+		return b.collect(n, entries, false, depth+1)
+	case n.Kind == yaml.SequenceNode:
+		for _, item := range n.Content {
+			if err := b.merge(item, entries, depth+1); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	return b.errorf(n, "a merge key (<<) needs a mapping or a list of mappings")
+}
+
+// key is a mapping's key as JSON has it. kubectl turns numbers and booleans
+// that stand as keys into strings.
+func (b *builder) key(n *yaml.Node) (string, error) {
+	for n.Kind == yaml.AliasNode && n.Alias != nil {
+		n = n.Alias
+	}
+	if n.Kind != yaml.ScalarNode {
+		return "", b.errorf(n, "a key must be a plain value, not a list or a map")
+	}
+	v, err := b.scalar(n)
+	if err != nil {
+		return "", err
+	}
+	switch v := v.(type) {
+	case string:
+		return v, nil
+	case bool, int64:
+		return fmt.Sprint(v), nil
+	case float64:
+		return strconv.FormatFloat(v, 'g', -1, 32), nil
+	}
+	return "", b.errorf(n, "a key must not be null")
+}

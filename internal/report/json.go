@@ -1,0 +1,90 @@
+package report
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"unicode"
+	"unicode/utf8"
+
+	"bulkhead.dev/bulkhead/internal/finding"
+)
+
+// writeJSON writes the versioned form that docs/schema/scanresult.v1.json
+// describes: indented, and the same bytes for the same result.
+func writeJSON(w io.Writer, r *finding.Result, _ Options) error {
+	b, err := marshalJSON(complete(r), "  ")
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(b)
+	return err
+}
+
+// complete is r with its type filled in, and with an empty list where a list
+// that the schema requires is nil: a reader need not tell [] from null.
+func complete(r *finding.Result) *finding.Result {
+	c := *r
+	c.APIVersion, c.Kind = finding.APIVersion, finding.ResultKind
+	c.Inputs = list(c.Inputs)
+	c.Findings = list(c.Findings)
+	c.Rules = list(c.Rules)
+	c.Controls = list(c.Controls)
+	c.Summary.ByLayer = list(c.Summary.ByLayer)
+	if c.Summary.BySeverity == nil {
+		c.Summary.BySeverity = map[finding.Severity]int{}
+	}
+	c.Unknown = append([]finding.Unmet(nil), c.Unknown...)
+	for i := range c.Unknown {
+		c.Unknown[i].Controls = list(c.Unknown[i].Controls)
+	}
+	return &c
+}
+
+func list[E any](s []E) []E {
+	if s == nil {
+		return []E{}
+	}
+	return s
+}
+
+// marshalJSON encodes v, and ends in a line break.
+func marshalJSON(v any, indent string) ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", indent)
+	if err := enc.Encode(v); err != nil {
+		return nil, err
+	}
+	return escapeInvisible(b.Bytes()), nil
+}
+
+// escapeInvisible writes the unprintable characters that encoding/json leaves
+// as they are (DEL, the C1 controls, of which U+009B starts a terminal's escape
+// sequences, and formatting characters) as \u escapes. The values stay the
+// same: outside of strings JSON has ASCII only. Characters beyond U+FFFF stay,
+// because a YAML reader does not join the surrogate pair that would stand for
+// them. U+FFFD is escaped because the encoder escapes it too where it stands
+// for a byte that is not UTF-8: the same result, read back, has the same bytes.
+func escapeInvisible(b []byte) []byte {
+	if !bytes.ContainsFunc(b, invisible) {
+		return b
+	}
+	out := make([]byte, 0, len(b)+64)
+	for len(b) > 0 {
+		r, size := utf8.DecodeRune(b)
+		if invisible(r) {
+			out = fmt.Appendf(out, `\u%04x`, r)
+		} else {
+			out = append(out, b[:size]...)
+		}
+		b = b[size:]
+	}
+	return out
+}
+
+func invisible(r rune) bool {
+	return r >= 0x7f && r <= 0xffff && (!unicode.IsPrint(r) || r == utf8.RuneError)
+}
