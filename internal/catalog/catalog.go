@@ -2,6 +2,8 @@
 // requirement of which framework a control serves is said here and nowhere else.
 package catalog
 
+//go:generate go run ./gendocs -o ../../docs/controls
+
 import (
 	"cmp"
 	"fmt"

@@ -208,7 +208,7 @@ func samplePasses() []finding.PassRecord {
 		{Control: "privileged", Object: sampleRef("shop/Deployment/frontend"), Location: &finding.Location{File: "examples/shop/frontend.yaml", Line: 1}},
 		{Control: "image-tag", Object: sampleRef("ingress/Deployment/controller"), Root: "charts/ingress",
 			Evidence: []finding.Evidence{{Source: "charts/ingress/values.yaml", Detail: "controller.image.tag is v1.13.0"}, {Source: "Chart.yaml"}}},
-		{Control: "run-as-non-root", Object: sampleRef("ingress/Deployment/controller"), Root: "charts/ingress"},
+		{Control: "run-as-non-root", Object: sampleRef("ingress/Job/admission-create"), Root: "charts/ingress"},
 	}
 }
 

@@ -85,7 +85,7 @@ func unknownFormat(name string, formats []Format) error {
 		}
 	}
 	hint := ""
-	if best >= 0.5 {
+	if best >= 0.6 {
 		hint = fmt.Sprintf(" (did you mean %s?)", nearest)
 	}
 	return fmt.Errorf("unknown output format %q%s: use one of %s", name, hint, strings.Join(names, ", "))

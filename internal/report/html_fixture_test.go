@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"hash/fnv"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -351,4 +352,45 @@ func fingerprint(f finding.Finding) string {
 	h := fnv.New64a()
 	fmt.Fprint(h, f.Control, f.Object, f.Root, f.Container, f.Path, f.Message)
 	return fmt.Sprintf("%016x", h.Sum64())
+}
+
+// attack is markup and script in every way out of text that a page may have.
+const attack = `"'></script></style></textarea><!--<script>window.pwned=1</script>` +
+	`<img src=x onerror="window.pwned=1"><svg/onload=window.pwned=1><a href="javascript:window.pwned=1">` +
+	"\x1b[31m\u202egnp.exe\u2028{{.}}`${window.pwned=1}"
+
+// attackResult has the attack in every string of a result; verdicts and
+// severities are valid, so that everything is shown.
+func attackResult() *finding.Result {
+	r := &finding.Result{}
+	fill(reflect.ValueOf(r).Elem(), func() string { return attack })
+	r.Summary.BySeverity = map[finding.Severity]int{finding.Critical: 1}
+	f := r.Findings[0]
+	f.Verdict, f.Severity, f.Waived = finding.Fail, finding.Critical, nil
+	waived := f
+	waived.Waived = r.Findings[0].Waived
+	r.Findings = []finding.Finding{f, waived}
+	for i, address := range []string{"javascript:window.pwned=1", " javascript:window.pwned=1", "JaVaScRiPt:window.pwned=1", "data:text/html,<script>window.pwned=1</script>", "https://example.com/\"><script>window.pwned=1</script>"} {
+		r.Rules[0].References = append(r.Rules[0].References, finding.Reference{Framework: "attack", ID: fmt.Sprint(i), URL: address})
+	}
+	return r
+}
+
+func withPasses(r *finding.Result) *finding.Result {
+	for _, w := range shopWorkloads {
+		r.Passes = append(r.Passes, finding.PassRecord{
+			Control: "host-namespaces", Object: finding.Ref{Group: "apps", Version: "v1", Kind: w.kind, Namespace: w.namespace, Name: w.name},
+			Evidence: []finding.Evidence{{Source: w.kind + "/" + w.name, Detail: "hostNetwork, hostPID and hostIPC are not set"}},
+		})
+	}
+	return r
+}
+
+// waivedResult has findings that are waived and no others.
+func waivedResult() *finding.Result {
+	r := shopResult()
+	r.Findings = slices.DeleteFunc(r.Findings, func(f finding.Finding) bool { return f.Waived == nil })[:2]
+	r.Problems, r.Unknown, r.Controls = nil, nil, nil
+	summarise(r)
+	return r
 }

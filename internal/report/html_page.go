@@ -43,10 +43,10 @@ type htmlView struct {
 	Worst        []htmlRow
 	MoreFindings int
 	Controls     []htmlControl
-	// Waivers counts the audit of waivers by state; Idle says that some of them
-	// waive nothing.
+	// Waivers counts the audit of waivers by state; Lapsed says that some waive
+	// nothing and should.
 	Waivers string
-	Idle    bool
+	Lapsed  bool
 }
 
 // folded is a list of which the page shows the first entries at once.
@@ -105,7 +105,7 @@ type htmlRow struct {
 func newHTMLPage(r *finding.Result, sorted []finding.Finding) htmlView {
 	rules := ruleIndex(r)
 	s := r.Summary
-	waivers, idle := htmlWaivers(r.Waivers)
+	waivers, lapsed := htmlWaivers(r.Waivers)
 	return htmlView{
 		Result: r, Policy: htmlPolicy(), Style: template.CSS(htmlStyle),
 		Title:  htmlTitle(r.Inputs),
@@ -132,7 +132,7 @@ func newHTMLPage(r *finding.Result, sorted []finding.Finding) htmlView {
 		Worst:        htmlRows(sorted[:min(len(sorted), htmlPlain)], rules),
 		MoreFindings: max(0, len(sorted)-htmlPlain),
 		Controls:     htmlControls(r.Controls, rules),
-		Waivers:      waivers, Idle: idle,
+		Waivers:      waivers, Lapsed: lapsed,
 	}
 }
 
@@ -293,7 +293,7 @@ func htmlControls(counts []finding.ControlCount, rules map[string]*finding.Rule)
 	return controls
 }
 
-func htmlWaivers(uses []finding.WaiverUse) (tally string, idle bool) {
+func htmlWaivers(uses []finding.WaiverUse) (tally string, lapsed bool) {
 	counts := map[string]int{}
 	for _, use := range uses {
 		counts[use.State]++
@@ -304,7 +304,7 @@ func htmlWaivers(uses []finding.WaiverUse) (tally string, idle bool) {
 			parts = append(parts, fmt.Sprintf("%d %s", counts[state], state))
 		}
 	}
-	return strings.Join(parts, ", "), counts["matched"] < len(uses)
+	return strings.Join(parts, ", "), counts["expired"]+counts["invalid"] > 0
 }
 
 // ruleOf is the rule of that name, or an empty one: a result made by hand may

@@ -53,7 +53,7 @@ type (
 // error in a suite of its own, which is always there, so that the report of a
 // clean result is not an empty one.
 func writeJUnit(w io.Writer, r *finding.Result, _ Options) error {
-	report := junitReport{Name: toolName(r), Suites: []*junitSuite{junitInputs(r)}}
+	report := junitReport{Name: printable(toolName(r)), Suites: []*junitSuite{junitInputs(r)}}
 	report.Suites = append(report.Suites, junitControls(r)...)
 	for _, s := range report.Suites {
 		s.count()

@@ -13,7 +13,7 @@ import (
 const (
 	defaultWidth = 100
 	// narrowest is the width below which nothing readable can be made.
-	narrowest = 20
+	narrowest = 30
 	// messageLines is how many lines of the table one finding's message may take.
 	messageLines = 3
 	// listLines is how many problems, missing observations or waivers the table

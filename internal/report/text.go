@@ -99,6 +99,9 @@ func truncate(s string, n int) string {
 		return s
 	}
 	head, _ := cut(s, n-1)
+	if columns(head) >= n {
+		head = "" // one wide character
+	}
 	return strings.TrimRight(head, " ") + "…"
 }
 
@@ -118,7 +121,7 @@ func wrap(s string, n int) []string {
 			var head string
 			head, word = cut(word, n)
 			lines = append(lines, head)
-			size = columns(word)
+			size -= columns(head)
 		}
 		if line != "" && word != "" {
 			line, used = line+" ", used+1

@@ -79,7 +79,9 @@ var (
 	location   = regexp.MustCompile(`^(?:template: )?([^\s:][^:\n]*):(\d+)(?::\d+)?(?::(.*))?$`)
 	tplText    = regexp.MustCompile(`(error during tpl function execution for|cannot parse template) "(?:[^"\\]|\\.)*"`)
 	executing  = regexp.MustCompile(`^executing ".*?" at <.*?>: ?`)
+	called     = regexp.MustCompile(`template: ([^\s:]+):(\d+)(?::\d+)?: executing ".*?" at <.*?>: `)
 	panicTrace = regexp.MustCompile(`^rendering template failed: `)
+	noMap      = regexp.MustCompile(`^type mismatch on ([^\s:]+): `)
 )
 
 // fault is a template error taken apart: where the outermost template was, and
@@ -110,6 +112,15 @@ func readFault(text string) fault {
 			row = m[3]
 		}
 		row = executing.ReplaceAllString(strings.TrimSpace(row), "")
+		// What failed inside of include or tpl comes as one row.
+		if all := called.FindAllStringSubmatchIndex(row, -1); all != nil {
+			last := all[len(all)-1]
+			if name := row[last[2]:last[3]]; strings.Contains(name, "/") { // and not tpl's own
+				f.inner = name
+				f.innerLine, _ = strconv.Atoi(row[last[4]:last[5]])
+			}
+			row = row[last[1]:]
+		}
 		if row != "" {
 			f.message = oneLine(row)
 		}
@@ -133,4 +144,13 @@ func (r request) templateError(t *tree, err error) *Error {
 		e.Message += fmt.Sprintf(" (in %s:%d)", t.path(f.inner), f.innerLine)
 	}
 	return e
+}
+
+// valuesError makes a readable error of one about values that cannot be merged;
+// Helm's prints the value.
+func (r request) valuesError(err error) *Error {
+	if m := noMap.FindStringSubmatch(err.Error()); m != nil {
+		return r.errorf("the values for the subchart %s must be a map of names to values", m[1])
+	}
+	return r.errorf("the values cannot be merged: %s", err)
 }

@@ -172,13 +172,13 @@ func TestRenderStopsWhatCostsTooMuch(t *testing.T) {
 		limits   Limits
 		want     error
 	}{
-		// 1,000 levels of include are Helm's own limit; two at each level are 2^1000.
-		"endless":      {`{{ define "x" }}{{ include "x" . }}{{ include "x" . }}{{ end }}{{ if false }}{{ include "x" . }}{{ end }}{{ range $a := until 100000 }}{{ range $b := until 100000 }}{{ end }}{{ end }}`, Limits{Timeout: time.Second}, child.ErrTimeout},
-		"grows":        {`{{ range until 100000000 }}{{ randAlphaNum 4096 }}{{ end }}`, Limits{MemoryBytes: 128 << 20}, child.ErrMemory},
-		"leaps":        {`{{ repeat 100000000000 "a" }}`, Limits{MemoryBytes: 128 << 20}, child.ErrMemory},
-		"range":        {`{{ range until 1000000000000 }}a{{ end }}`, Limits{MemoryBytes: 128 << 20}, child.ErrMemory},
-		"recurses":     {`{{ tpl .Values.self . }}`, Limits{MemoryBytes: 128 << 20}, child.ErrMemory},
-		"thousandfold": {`{{ range until 3000 }}{{ repeat 1000 "a" }}{{ end }}`, Limits{OutputBytes: 1 << 20}, nil},
+		"endless range":   {`{{ range until 100000 }}{{ range until 100000 }}{{ end }}{{ end }}`, Limits{Timeout: time.Second}, child.ErrTimeout},
+		"endless include": {doubling(60), Limits{Timeout: time.Second}, child.ErrTimeout},
+		"grows":           {`{{ range until 100000000 }}{{ randAlphaNum 4096 }}{{ end }}`, Limits{MemoryBytes: 128 << 20}, child.ErrMemory},
+		"leaps":           {`{{ repeat 100000000000 "a" }}`, Limits{MemoryBytes: 128 << 20}, child.ErrMemory},
+		"range":           {`{{ range until 1000000000000 }}a{{ end }}`, Limits{MemoryBytes: 128 << 20}, child.ErrMemory},
+		"recurses":        {`{{ tpl .Values.self . }}`, Limits{MemoryBytes: 128 << 20}, child.ErrMemory},
+		"thousandfold":    {`{{ range until 3000 }}{{ repeat 1000 "a" }}{{ end }}`, Limits{OutputBytes: 1 << 20}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := files{"templates/x.yaml": tt.template, "values.yaml": `self: '{{ tpl .Values.self . }}'`}.write(t)
@@ -208,4 +208,14 @@ func TestRenderEndsWithItsContext(t *testing.T) {
 	if _, err := Render(ctx, self, path, Options{}); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v", err)
 	}
+}
+
+// doubling is a template whose named templates each include the next one twice.
+func doubling(levels int) string {
+	var b strings.Builder
+	for i := range levels {
+		fmt.Fprintf(&b, `{{ define "x%d" }}{{ include "x%d" . }}{{ include "x%d" . }}{{ end }}`, i, i+1, i+1)
+	}
+	fmt.Fprintf(&b, `{{ define "x%d" }}{{ end }}{{ include "x0" . }}`, levels)
+	return b.String()
 }

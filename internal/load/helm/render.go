@@ -86,7 +86,7 @@ func (t *tree) settle(values map[string]any) error {
 		t.warnings = append(t.warnings, fmt.Sprintf("the chart %s is deprecated", metadata.Name))
 	}
 	if err := chartutil.ProcessDependencies(t.chart, values); err != nil {
-		return t.request.errorf("the dependencies cannot be processed: %s", err)
+		return t.request.valuesError(err)
 	}
 	if missing := missingDependencies(t.chart); len(missing) > 0 {
 		return t.request.errorf("Chart.yaml names the dependencies %s, which charts/ does not hold; run: helm dependency build %s",
@@ -152,7 +152,7 @@ func (t *tree) capabilities() (*common.Capabilities, error) {
 func (t *tree) execute(ctx context.Context, values map[string]any, caps *common.Capabilities) (map[string]string, error) {
 	top, err := t.topValues(values, caps)
 	if err != nil {
-		return nil, t.request.errorf("the values cannot be merged: %s", err)
+		return nil, t.request.valuesError(err)
 	}
 	merged, _ := top["Values"].(common.Values)
 	if err := t.checkSchemas(t.chart, merged); err != nil {

@@ -23,14 +23,14 @@ func TestRenderTakesSubchartsAsHelmDoes(t *testing.T) {
 - {name: always, version: 0.x, import-values: [shared]}
 - {name: twice, version: 0.x}
 - {name: twice, version: 0.x, alias: again}
-- {name: off, version: 0.x, condition: off.enabled}
+- {name: disabled, version: 0.x, condition: disabled.enabled}
 - {name: tagged, version: 0.x, tags: [slow]}
 - {name: missing, version: 0.x, condition: missing.enabled}
 `,
-		"values.yaml":         "again: {size: 5}\noff: {enabled: false}\ntags: {slow: false}\nmissing: {enabled: false}\n",
+		"values.yaml":         "again: {size: 5}\ndisabled: {enabled: false}\ntags: {slow: false}\nmissing: {enabled: false}\n",
 		"templates/root.yaml": "from: {{ .Values.from }}\n",
 	}
-	for _, name := range []string{"always", "twice", "off", "tagged"} {
+	for _, name := range []string{"always", "twice", "disabled", "tagged"} {
 		for path, content := range sub(name) {
 			chart[path] = content
 		}

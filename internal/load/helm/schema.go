@@ -45,7 +45,7 @@ func (t *tree) checkSchemas(c *chart.Chart, values map[string]any) error {
 			}
 		case nil:
 		default:
-			return t.request.errorf("the values for the subchart %s must be a map, but are %s", sub.Name(), kindOf(v))
+			return t.request.errorf("the values for the subchart %s must be a map of names to values, but are %s", sub.Name(), kindOf(v))
 		}
 	}
 	return nil

@@ -3,6 +3,7 @@ package helm
 import (
 	"slices"
 	"strings"
+	"unicode"
 
 	"sigs.k8s.io/yaml"
 )
@@ -12,32 +13,35 @@ import (
 // template line of each line of content, and may be nil.
 //
 // Helm takes whatever stands behind --- at the start of a line, even without a
-// space, as the first line of the next document.
+// space, as the first line of the next document, and forgives white space
+// before the first line of a document.
 func tidy(content string, lines []int) (string, []int, int) {
-	rows := strings.Split(content, "\n")
-	if !strings.Contains(content, "---") && !strings.Contains(content, hookAnnotation) {
-		return content, lines, 0
-	}
 	var text []string
 	var where []int
-	line := func(i int) int {
-		if i < len(lines) {
-			return lines[i]
-		}
-		return 0
-	}
 	hooks, start := 0, 0
-	for i, row := range rows {
-		rest, separator := strings.CutPrefix(row, "---")
-		if separator {
+	top, first := true, true // no text yet, in the file and in the document
+	for i, row := range strings.Split(content, "\n") {
+		line := 0
+		if i < len(lines) {
+			line = lines[i]
+		}
+		if top {
+			row = strings.TrimLeftFunc(row, unicode.IsSpace)
+			top = row == ""
+		}
+		if rest, separator := strings.CutPrefix(row, "---"); separator {
 			hooks += blankTestHook(text[start:])
-			start = len(text)
-			text, where = append(text, "---"), append(where, line(i))
-			if row = strings.TrimLeft(rest, " \t"); strings.TrimSpace(row) == "" {
+			start, first = len(text), true
+			text, where = append(text, "---"), append(where, line)
+			if row = rest; strings.TrimSpace(row) == "" {
 				continue
 			}
 		}
-		text, where = append(text, row), append(where, line(i))
+		if first {
+			row = strings.TrimLeftFunc(row, unicode.IsSpace)
+			first = row == ""
+		}
+		text, where = append(text, row), append(where, line)
 	}
 	hooks += blankTestHook(text[start:])
 	return strings.Join(text, "\n"), where, hooks

@@ -118,6 +118,7 @@ func TestProblems(t *testing.T) {
 		"self merge":       {"a: &a\n  <<: *a\n  b: 1\n", "", 0, 0},
 		"bad alias":        {"a: *nowhere\n", "nowhere", 1, 0},
 		"no kind":          {"apiVersion: v1\nkind: 5\nmetadata: {}\n", "no apiVersion and kind", 1, 0},
+		"merge bomb":       {mergeBomb(), "aliases are expanded", 0, 0},
 		"list item":        {"apiVersion: v1\nkind: List\nitems:\n- 5\n- {apiVersion: v1, kind: Pod}\n", "item 0", 4, 1},
 		"infinity":         {"a: .inf\n", "no form in JSON", 1, 0},
 		"complex key":      {"? [a, b]\n: c\n", "key must be", 1, 0},
@@ -142,6 +143,17 @@ func TestProblems(t *testing.T) {
 			}
 		})
 	}
+}
+
+// mergeBomb merges one large mapping many times over.
+func mergeBomb() string {
+	var b strings.Builder
+	b.WriteString("a: &a\n")
+	for i := range 5000 {
+		fmt.Fprintf(&b, "  k%d: 1\n", i)
+	}
+	b.WriteString("b:\n  <<: [" + strings.Repeat("*a, ", 5000) + "*a]\n")
+	return b.String()
 }
 
 func TestHarmless(t *testing.T) {

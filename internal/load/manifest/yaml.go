@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"maps"
 	"slices"
 	"strconv"
+	"strings"
 
 	yaml "go.yaml.in/yaml/v4"
 
@@ -127,6 +127,7 @@ type builder struct {
 	lines   int
 	spans   model.Spans
 	values  int
+	entries []entry
 	// open are the anchors being expanded: an alias to one of them has no end.
 	open []*yaml.Node
 }
@@ -185,74 +186,119 @@ func (b *builder) scalar(n *yaml.Node) (any, error) {
 	return v, nil
 }
 
-// entry is one key of a mapping, with the node of its value.
-type entry struct{ key, value *yaml.Node }
+// entry is one key of a mapping, with its node and that of its value.
+type entry struct {
+	name       string
+	key, value *yaml.Node
+}
 
 func (b *builder) mapping(n *yaml.Node, depth int) (any, error) {
-	entries := make(map[string]entry, len(n.Content)/2)
-	if err := b.collect(n, entries, true, depth); err != nil {
+	// The entries of open mappings lie on one stack, so that a map costs no more
+	// than itself.
+	start := len(b.entries)
+	defer func() { b.entries = b.entries[:start] }()
+	if err := b.collect(n, start, depth); err != nil {
 		return nil, err
 	}
-	m := make(map[string]any, len(entries))
+	end := len(b.entries)
+	m := make(map[string]any, end-start)
 	// Spans follow the sorted keys, so values are built in that order.
-	for _, key := range slices.Sorted(maps.Keys(entries)) {
-		e := entries[key]
+	slices.SortFunc(b.entries[start:end], func(x, y entry) int { return strings.Compare(x.name, y.name) })
+	for i := start; i < end; i++ {
+		e := b.entries[i]
 		v, err := b.value(e.value, b.span(e.key), depth+1)
 		if err != nil {
 			return nil, err
 		}
-		m[key] = v
+		m[e.name] = v
 	}
 	return m, nil
 }
 
-// collect gathers the entries of a mapping and of what it merges (<<). An entry
-// of the mapping itself wins over a merged one, an earlier merge over a later.
-func (b *builder) collect(n *yaml.Node, entries map[string]entry, own bool, depth int) error {
-	if depth > MaxDepth {
-		return b.errorf(n, "nested deeper than %d levels", MaxDepth)
+// collect gathers the entries of a mapping from b.entries[start] on, and of what
+// it merges (<<). An entry of the mapping itself wins over a merged one, an
+// earlier merge over a later.
+func (b *builder) collect(n *yaml.Node, start, depth int) error {
+	own := len(b.entries)
+	// A merged mapping is compared with what is there: that is the work to bound.
+	if b.values += len(n.Content) * (own - start) / 64; b.values > MaxValues {
+		return b.errorf(n, "the document has more than %d values once its aliases are expanded; split it", MaxValues)
 	}
 	var merges []*yaml.Node
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		k, v := n.Content[i], n.Content[i+1]
-		if k.Kind == yaml.ScalarNode && k.Value == "<<" && k.Style == 0 && (k.Tag == "" || k.Tag == "!!merge" || k.Tag == "tag:yaml.org,2002:merge") {
+		if isMerge(k) {
 			merges = append(merges, v)
 			continue
 		}
-		key, err := b.key(k)
+		name, err := b.key(k)
 		if err != nil {
 			return err
 		}
-		if first, ok := entries[key]; ok {
-			if own {
-				return b.errorf(k, "key %q is given twice, first in line %d; remove one", key, first.key.Line+b.lines)
-			}
-			continue
+		if own > start && slices.ContainsFunc(b.entries[start:own], func(e entry) bool { return e.name == name }) {
+			continue // merged, and given already
 		}
-		entries[key] = entry{k, v}
+		b.entries = append(b.entries, entry{name, k, v})
+	}
+	if err := b.duplicates(own); err != nil {
+		return err
 	}
 	for _, m := range merges {
-		if err := b.merge(m, entries, depth); err != nil {
+		if err := b.merge(m, start, depth); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (b *builder) merge(n *yaml.Node, entries map[string]entry, depth int) error {
+func isMerge(k *yaml.Node) bool {
+	return k.Kind == yaml.ScalarNode && k.Value == "<<" && k.Style == 0
+}
+
+// duplicates reports a key that one mapping gives twice.
+func (b *builder) duplicates(own int) error {
+	entries := b.entries[own:]
+	if len(entries) <= 16 { // most mappings: no need to sort
+		for i, e := range entries {
+			for _, first := range entries[:i] {
+				if first.name == e.name {
+					return b.givenTwice(first, e)
+				}
+			}
+		}
+		return nil
+	}
+	entries = slices.Clone(entries)
+	slices.SortStableFunc(entries, func(x, y entry) int { return strings.Compare(x.name, y.name) })
+	for i := range entries[1:] {
+		if entries[i].name == entries[i+1].name {
+			return b.givenTwice(entries[i], entries[i+1])
+		}
+	}
+	return nil
+}
+
+func (b *builder) givenTwice(first, second entry) error {
+	return b.errorf(second.key, "key %q is given twice, first in line %d; remove one", second.name, first.key.Line+b.lines)
+}
+
+func (b *builder) merge(n *yaml.Node, start, depth int) error {
 	if b.values++; b.values > MaxValues {
 		return b.errorf(n, "the document has more than %d values once its aliases are expanded; split it", MaxValues)
+	}
+	if depth > MaxDepth {
+		return b.errorf(n, "nested deeper than %d levels", MaxDepth)
 	}
 	switch {
 	case n.Kind == yaml.AliasNode && n.Alias != nil && !slices.Contains(b.open, n.Alias):
 		b.open = append(b.open, n.Alias)
 		defer func() { b.open = b.open[:len(b.open)-1] }()
-		return b.merge(n.Alias, entries, depth+1)
+		return b.merge(n.Alias, start, depth+1)
 	case n.Kind == yaml.MappingNode:
-		return b.collect(n, entries, false, depth+1)
+		return b.collect(n, start, depth+1)
 	case n.Kind == yaml.SequenceNode:
 		for _, item := range n.Content {
-			if err := b.merge(item, entries, depth+1); err != nil {
+			if err := b.merge(item, start, depth+1); err != nil {
 				return err
 			}
 		}

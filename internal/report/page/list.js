@@ -55,8 +55,10 @@ class FindingList {
   // ForPrint draws what paper can hold, and says what it leaves out.
   forPrint() {
     let room = ROWS_PRINTED;
-    while (this.next < this.groups.length && room > 0) this.more(1);
-    for (const group of this.groups.slice(0, this.next)) room -= group.view.draw(Math.max(0, Math.min(group.items.length, room)));
+    for (let i = 0; i < this.groups.length && room > 0; i++) {
+      while (this.next <= i) this.more(1);
+      room -= this.groups[i].view.draw(Math.min(this.groups[i].items.length, room));
+    }
     const left = this.groups.reduce((sum, group) => sum + group.items.length - (group.view?.drawn ?? 0), 0);
     this.printNote?.remove();
     if (left) this.node.append(this.printNote = el('p', { class: 'legend' }, `${plural(left, 'more finding')} not printed: narrow the filters to print them.`));
@@ -99,7 +101,7 @@ class GroupView {
     this.foot.replaceChildren(button(left === portion ? `Show ${plural(left, 'more finding')}` : `Show ${portion} of ${plural(left, 'more finding')}`, () => {
       const first = this.drawn;
       this.draw(this.drawn + portion);
-      this.rows.children[first].querySelector('summary').focus();
+      this.rows.children[first]?.querySelector('summary').focus();
     }, { class: 'link' }));
     return until;
   }

@@ -149,7 +149,8 @@ class Page {
     for (const facet of FACETS) {
       for (const value of this.state[facet]) {
         const rest = new Set([...this.state[facet]].filter((other) => other !== value));
-        pills.push(button(`${facet}: ${value}`, () => this.change({ [facet]: rest }), { class: 'pill', 'aria-label': `Remove filter ${facet} ${value}` }));
+        const name = facet === 'waived' ? (WAIVED[value] ?? value).toLowerCase() : `${facet}: ${value}`;
+        pills.push(button(name, () => this.change({ [facet]: rest }), { class: 'pill', 'aria-label': `Remove filter ${name}` }));
       }
     }
     const clear = () => this.change({ q: '', ...Object.fromEntries(FACETS.map((facet) => [facet, new Set()])) });

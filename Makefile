@@ -1,0 +1,57 @@
+# make demo and make test are all that a fresh machine with Go needs.
+SHELL := /bin/bash
+BIN := bin/bulkhead
+CLUSTER := go -C test/cluster run .
+
+.PHONY: build demo test unit bench cluster generate lint fuzz control clean
+
+build: ## build bin/bulkhead
+	go build -trimpath -o $(BIN) ./cmd/bulkhead
+
+demo: build ## scan the example shop and write an HTML report
+	@$(BIN) scan examples/shop -o html=bin/shop.html -o table || [ $$? -eq 1 ]
+	@echo "The same as a page: bin/shop.html"
+
+test: browser ## everything, with a real control plane and a real browser
+	go vet ./...
+	$(MAKE) --no-print-directory generate-check
+	$(CLUSTER) build
+	$(CLUSTER) exec --chdir ../.. -- go test ./...
+	go -C test/cluster test ./...
+
+unit: ## what needs no control plane
+	go test ./...
+
+bench: ## whole scans beside a peer, and how they grow; figures for docs/benchmarks.md
+	go run ./test/bench
+	go run ./test/bench -alone -runs 3 -namespaces 2858
+	go test -run '^$$' -bench . -benchmem ./internal/load/manifest ./internal/admission ./internal/workload
+
+cluster: ## start a real control plane with the example shop in it
+	$(CLUSTER) start --load ../../examples/shop
+
+generate: ## write what is generated: docs of the controls
+	go generate ./...
+
+.PHONY: generate-check browser
+generate-check:
+	@go generate ./... && changed=$$(git status --porcelain -- docs 2>/dev/null); \
+	if [ -n "$$changed" ] && [ -n "$$CI" ]; then echo "generated files are stale, run make generate:"; echo "$$changed"; exit 1; fi
+
+# The tests of the HTML report drive Debian's Chromium. Without it they are
+# skipped, unless CI is set.
+browser:
+	@command -v chromium >/dev/null || { command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ] && apt-get update -q && apt-get install -q -y chromium; } || true
+
+fuzz: ## every fuzz test, a minute each (FUZZTIME=1h for more)
+	@for pkg in $$(go list ./...); do for f in $$(go test -list '^Fuzz' $$pkg | grep ^Fuzz); do \
+		echo "$$pkg $$f"; go test -run '^$$' -fuzz "^$$f$$" -fuzztime $${FUZZTIME:-1m} $$pkg || exit 1; done; done
+
+lint: ## golangci-lint with .golangci.yml
+	golangci-lint run ./...
+
+control: ## start a control: make control NAME=no-x DOMAIN=workload
+	go run ./internal/catalog/newcontrol -domain '$(DOMAIN)' '$(NAME)'
+
+clean:
+	rm -rf bin

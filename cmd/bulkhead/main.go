@@ -1,0 +1,24 @@
+// Bulkhead assesses the security of Kubernetes clusters: it scans manifests,
+// charts and kustomizations for what would let an attacker in, further or up.
+//
+// # Limitations
+//
+// It judges what is written and what it is given. What it cannot see is unknown,
+// and said to be.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"bulkhead.dev/bulkhead/internal/cli"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := cli.Run(ctx, cli.Env{Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv})
+	stop()
+	os.Exit(code)
+}

@@ -1,0 +1,95 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"bulkhead.dev/bulkhead/internal/finding"
+	"bulkhead.dev/bulkhead/internal/report"
+)
+
+// output is one report that was asked for: -o json=FILE, or -o json for stdout.
+type output struct{ format, file string }
+
+func parseOutputs(values []string) ([]output, error) {
+	if len(values) == 0 {
+		values = []string{"table"}
+	}
+	var outputs []output
+	stdout := ""
+	for _, v := range values {
+		format, file, named := strings.Cut(v, "=")
+		if err := report.Check(format); err != nil {
+			return nil, usageError{err}
+		}
+		switch {
+		case named && file == "":
+			return nil, usageError{fmt.Errorf("-o %s names no file: write -o %s=FILE", v, format)}
+		case !named && stdout != "":
+			return nil, usageError{fmt.Errorf("both %s and %s would go to standard output: write -o %s=FILE for one", stdout, format, format)}
+		case !named:
+			stdout = format
+		}
+		outputs = append(outputs, output{format, file})
+	}
+	return outputs, nil
+}
+
+func wants(outputs []output, format string) bool {
+	for _, o := range outputs {
+		if o.format == format {
+			return true
+		}
+	}
+	return false
+}
+
+// write writes every report. A file is replaced as a whole or not at all.
+func write(env *Env, outputs []output, r *finding.Result, showWaived bool) error {
+	width, isTerminal := terminal(env.Stdout)
+	for _, o := range outputs {
+		options := report.Options{Width: width, ShowWaived: showWaived}
+		if o.file == "" {
+			options.Color = isTerminal && env.Getenv("NO_COLOR") == "" && env.Getenv("TERM") != "dumb"
+			if err := report.Write(env.Stdout, o.format, r, options); err != nil {
+				return err
+			}
+			continue
+		}
+		options.Width = 0
+		if err := replaceFile(o.file, func(w io.Writer) error { return report.Write(w, o.format, r, options) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func replaceFile(path string, fill func(io.Writer) error) (err error) {
+	temporary, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	if err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	defer func() {
+		if err != nil {
+			_ = os.Remove(temporary.Name())
+		}
+	}()
+	if err := fill(temporary); err != nil {
+		temporary.Close()
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	if err := temporary.Chmod(0o644); err != nil {
+		temporary.Close()
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	if err := temporary.Close(); err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	if err := os.Rename(temporary.Name(), path); err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return nil
+}

@@ -1,0 +1,286 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"bulkhead.dev/bulkhead/internal/admission"
+	"bulkhead.dev/bulkhead/internal/catalog"
+	"bulkhead.dev/bulkhead/internal/check"
+	"bulkhead.dev/bulkhead/internal/finding"
+	"bulkhead.dev/bulkhead/internal/load"
+	"bulkhead.dev/bulkhead/internal/load/helm"
+	"bulkhead.dev/bulkhead/internal/model"
+)
+
+type scanFlags struct {
+	outputs           []string
+	config            string
+	profile           string
+	controls, skip    []string
+	layers            []string
+	severity          string
+	failOn            string
+	namespace         string
+	onlyNamespaces    []string
+	kubernetesVersion string
+	complete          bool
+	allowIncomplete   bool
+	showPass, withFix bool
+	waivers           []string
+	auditWaivers      bool
+	baseline          string
+	helm              helm.Options
+}
+
+func newScan(env *Env) *cobra.Command {
+	f := &scanFlags{}
+	c := &cobra.Command{
+		Use:   "scan PATH...",
+		Short: "Judge manifests, charts and kustomizations",
+		Long: `Scan reads files and folders (recursively; hidden files and what a .bulkheadignore
+lists are skipped), renders the charts and kustomizations that it finds, and
+judges every object by the controls of a profile.
+
+Each chart and each kustomization is a world of its own, and so are all plain
+files together. What files do not show may still exist: a control about
+something missing judges only namespaces whose Namespace object is given, unless
+--complete says that nothing else exists.`,
+		Example: `  # a folder of manifests, charts and kustomizations
+  bulkhead scan deploy/
+
+  # a rendered stream, for a pull request
+  kubectl kustomize overlays/prod | bulkhead scan - --fail-on medium
+
+  # a chart with values, a page for people and a file for machines
+  bulkhead scan charts/shop --values prod.yaml -o html=report.html -o json=result.json -o table
+
+  # only what is new since the last release
+  bulkhead scan deploy/ --baseline last.json`,
+		RunE: func(c *cobra.Command, args []string) error { return runScan(c.Context(), env, f, args) },
+	}
+	fs := c.Flags()
+	fs.SortFlags = false
+	fs.StringArrayVarP(&f.outputs, "output", "o", nil, "report format, or FORMAT=FILE; repeatable: "+formatNames())
+	fs.StringVar(&f.failOn, "fail-on", "", "exit with 1 for findings of at least this severity: low, medium, high, critical, or none (default high)")
+	fs.StringVar(&f.profile, "profile", "", "which controls run: "+strings.Join(catalog.ProfileNames(), ", ")+` (default "default")`)
+	fs.StringSliceVar(&f.controls, "control", nil, "run only these controls, whatever the profile")
+	fs.StringSliceVar(&f.skip, "skip", nil, "do not run these controls")
+	fs.StringSliceVar(&f.layers, "layer", nil, "run only controls of these layers: "+layerNames())
+	fs.StringVar(&f.severity, "severity", "", "run only controls of at least this severity")
+	fs.StringVarP(&f.namespace, "namespace", "n", "", "namespace of objects that name none (default \"default\")")
+	fs.StringSliceVar(&f.onlyNamespaces, "only-namespace", nil, "report only on objects of these namespaces")
+	fs.StringVar(&f.kubernetesVersion, "kubernetes-version", "", fmt.Sprintf("Kubernetes release to judge for (default 1.%d)", kubernetesMinor))
+	fs.BoolVar(&f.complete, "complete", false, "the input is all there is: what it lacks does not exist")
+	fs.StringArrayVar(&f.helm.ValuesFiles, "values", nil, "values file for charts; repeatable")
+	fs.StringArrayVar(&f.helm.Set, "set", nil, "value for charts, as helm has it: key=value")
+	fs.StringArrayVar(&f.helm.SetString, "set-string", nil, "the same, always a string")
+	fs.StringArrayVar(&f.helm.SetFile, "set-file", nil, "the same, from a file: key=PATH")
+	fs.StringArrayVar(&f.helm.SetJSON, "set-json", nil, "the same, as JSON: key=JSON")
+	fs.StringArrayVar(&f.waivers, "waivers", nil, "file with Waiver objects; repeatable")
+	fs.BoolVar(&f.auditWaivers, "audit-waivers", false, "list what every waiver matched")
+	fs.StringVar(&f.baseline, "baseline", "", "earlier result (-o json); only findings that it lacks are reported")
+	fs.BoolVar(&f.showPass, "show-pass", false, "keep a record of each pass, not only counts")
+	fs.BoolVar(&f.withFix, "with-fix", false, "propose a fix with each finding")
+	fs.BoolVar(&f.allowIncomplete, "allow-incomplete", false, "do not exit with 3 when something could not be read")
+	fs.StringVar(&f.config, "config", "", "configuration file (default "+configName+" in the working folder, if there is one)")
+	return c
+}
+
+func layerNames() string {
+	var names []string
+	for _, l := range finding.Layers() {
+		names = append(names, string(l))
+	}
+	return strings.Join(names, ", ")
+}
+
+// scan is a scan with its settings resolved from flags and configuration.
+type scan struct {
+	*scanFlags
+	env      *Env
+	config   *config
+	outputs  []output
+	controls []*check.Control
+	settings check.Settings
+	minor    int
+	failOn   finding.Severity
+	never    bool // --fail-on none
+}
+
+func runScan(ctx context.Context, env *Env, f *scanFlags, paths []string) error {
+	s, err := newScanOf(env, f)
+	if err != nil {
+		return err
+	}
+	if len(paths) == 0 {
+		return usageError{errors.New("name the files, folders or charts to scan, or - for standard input\nSee bulkhead scan --help")}
+	}
+	result, err := s.run(ctx, paths)
+	if err != nil {
+		return err
+	}
+	if err := write(env, s.outputs, result, f.auditWaivers); err != nil {
+		return err
+	}
+	return s.outcome(result)
+}
+
+func newScanOf(env *Env, f *scanFlags) (*scan, error) {
+	s := &scan{scanFlags: f, env: env}
+	var err error
+	if s.outputs, err = parseOutputs(f.outputs); err != nil {
+		return nil, err
+	}
+	if s.config, err = readConfig(f.config); err != nil {
+		return nil, err
+	}
+	if s.minor, err = parseMinor(cmp.Or(f.kubernetesVersion, s.config.KubernetesVersion)); err != nil {
+		return nil, err
+	}
+	switch failOn := cmp.Or(f.failOn, s.config.FailOn, "high"); failOn {
+	case "none":
+		s.never = true
+	default:
+		if s.failOn, err = finding.ParseSeverity(failOn); err != nil {
+			return nil, usageError{fmt.Errorf("--fail-on: %w, or none", err)}
+		}
+	}
+	all, err := catalog.Controls()
+	if err != nil {
+		return nil, err
+	}
+	if s.settings, err = s.config.settings(); err != nil {
+		return nil, err
+	}
+	if err := s.settings.Validate(all); err != nil {
+		return nil, usageError{err}
+	}
+	s.controls, err = catalog.Select(all, catalog.Selection{Profile: cmp.Or(f.profile, s.config.Profile, "default"), Only: f.controls,
+		Skip: slices.Concat(s.config.Skip, f.skip), Layers: f.layers, Severity: f.severity, Pin: s.config.Controls})
+	if err != nil {
+		return nil, usageError{err}
+	}
+	return s, nil
+}
+
+// parseMinor reads 1.37, v1.37 or 1.37.2.
+func parseMinor(text string) (int, error) {
+	if text == "" {
+		return kubernetesMinor, nil
+	}
+	parts := strings.Split(strings.TrimPrefix(text, "v"), ".")
+	if len(parts) >= 2 && parts[0] == "1" {
+		if minor, err := strconv.Atoi(parts[1]); err == nil && minor >= 0 && minor < 1000 {
+			return minor, nil
+		}
+	}
+	return 0, usageError{fmt.Errorf("%q is no Kubernetes version: write it like 1.%d", text, kubernetesMinor)}
+}
+
+func (s *scan) run(ctx context.Context, paths []string) (*finding.Result, error) {
+	snapshot, err := s.load(ctx, paths)
+	if err != nil {
+		return nil, err
+	}
+	now := time.Now()
+	waivers, err := s.readWaivers(ctx, snapshot)
+	if err != nil {
+		return nil, err
+	}
+	out, err := check.Run(ctx, snapshot, check.Options{Controls: s.controls, Settings: s.settings, Version: s.minor, KeepPasses: s.showPass,
+		Compile: func(cs []*check.Control, p check.Parameters, v int) (check.ObjectEvaluator, error) {
+			return admission.Compile(cs, p, v)
+		}})
+	if err != nil {
+		return nil, err
+	}
+	if len(s.onlyNamespaces) > 0 {
+		out.Findings = slices.DeleteFunc(out.Findings, func(f check.Judged) bool { return !slices.Contains(s.onlyNamespaces, f.Object.Namespace) })
+	}
+	audit := waivers.Apply(out, now)
+	known, err := s.applyBaseline(out)
+	if err != nil {
+		return nil, err
+	}
+	if s.withFix || wants(s.outputs, "html") {
+		if err := s.addFixes(ctx, out); err != nil {
+			return nil, err
+		}
+	}
+	result := check.Result(snapshot, s.controls, out)
+	result.Tool = finding.Tool{Name: "bulkhead", Version: version()}
+	result.Waivers = audit
+	result.Summary.Baseline = known
+	result.Frameworks, err = catalog.Scores(out.Counts)
+	return result, err
+}
+
+func (s *scan) load(ctx context.Context, paths []string) (*model.Snapshot, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("find this program to render charts with: %w", err)
+	}
+	templates, err := s.config.templates()
+	if err != nil {
+		return nil, err
+	}
+	p := newProgress(s.env)
+	defer p.done()
+	s.helm.KubeVersion = fmt.Sprintf("v1.%d.0", s.minor)
+	s.helm.IncludeCRDs = true
+	snapshot, err := load.Snapshot(ctx, load.Options{Paths: paths, Stdin: s.env.Stdin, Self: self, Helm: s.helm, Progress: p.report,
+		World: model.WorldOptions{Complete: s.complete || s.config.Complete, Namespace: s.namespace, PodTemplates: templates}})
+	if errors.Is(err, load.ErrNothing) {
+		return nil, usageError{err}
+	}
+	return snapshot, err
+}
+
+func (s *scan) addFixes(ctx context.Context, out *check.Outcome) error {
+	byName := map[string]*check.Control{}
+	for _, c := range s.controls {
+		byName[c.Name] = c
+	}
+	fixer := admission.NewFixer(check.Defaults(s.controls))
+	for i := range out.Findings {
+		f := &out.Findings[i]
+		if f.Verdict != finding.Fail || f.Waived != nil {
+			continue
+		}
+		fix, err := fixer.Fix(ctx, byName[f.Control], f.Of)
+		if err != nil {
+			return err
+		}
+		f.Fix = fix
+	}
+	return nil
+}
+
+// outcome decides the exit code of a scan whose reports are written.
+func (s *scan) outcome(r *finding.Result) error {
+	if r.Summary.Objects == 0 && len(r.Problems) > 0 {
+		return usageError{fmt.Errorf("nothing could be assessed: %s: %s", r.Problems[0].Location.File, r.Problems[0].Message)}
+	}
+	if n := len(r.Problems) + len(r.Unknown) + r.Summary.Unknown; n > 0 && !s.allowIncomplete {
+		return outcomeError{exitIncomplete, fmt.Sprintf("bulkhead: %d inputs or observations are missing, so the result is incomplete (--allow-incomplete accepts that)", n)}
+	}
+	if s.never {
+		return nil
+	}
+	for _, f := range r.Findings {
+		if f.Verdict == finding.Fail && f.Waived == nil && f.Severity >= s.failOn {
+			return outcomeError{exitFindings, ""}
+		}
+	}
+	return nil
+}

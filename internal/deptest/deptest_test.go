@@ -1,0 +1,113 @@
+package deptest
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"path"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "bulkhead.dev/bulkhead/"
+
+// rule says what a package may import of this module (patterns of path.Match,
+// relative to internal/), and which other modules it must not reach at all.
+type rule struct {
+	pkg    string
+	may    []string
+	banned []string
+	why    string
+}
+
+var domain = []string{"finding", "model", "check", "admission"}
+
+var rules = []rule{
+	{"finding", nil, []string{"k8s.io/", "github.com/"}, "reports, stores and dashboards read findings and need nothing else"},
+	{"model", []string{"finding"}, clients, "a snapshot is data: it knows no client and does no I/O"},
+	{"check", []string{"finding", "model"}, clients, "a control is a pure function"},
+	{"admission", []string{"finding", "model", "check"}, []string{"k8s.io/client-go/rest", "helm.sh/"}, "policies are evaluated offline"},
+	{"workload", domain, clients, "a domain imports no other: what it needs of one is an argument"},
+	{"rbac", domain, clients, "a domain imports no other: what it needs of one is an argument"},
+	{"network", domain, clients, "a domain imports no other: what it needs of one is an argument"},
+	{"image", domain, clients, "a domain imports no other: what it needs of one is an argument"},
+	{"controlplane", domain, clients, "a domain imports no other: what it needs of one is an argument"},
+	{"load", []string{"finding", "model", "load/*"}, nil, "loading knows nothing of what is made of a snapshot"},
+	{"load/manifest", []string{"finding", "model"}, clients, "a decoder reads bytes"},
+	{"load/helm", []string{"finding", "model", "load/child"}, nil, "loading knows nothing of what is made of a snapshot"},
+	{"load/kustomize", []string{"finding", "model", "load/child"}, nil, "loading knows nothing of what is made of a snapshot"},
+	{"load/child", nil, nil, "it runs processes and knows nothing of what they do"},
+	{"report", []string{"finding"}, []string{"k8s.io/client-go/", "k8s.io/apiserver/"}, "a result carries all that a report needs"},
+	{"catalog", append([]string{"workload", "rbac", "network", "image", "controlplane"}, domain...), nil, "the catalogue lists what the domains have"},
+}
+
+// clients are modules that talk to the outside.
+var clients = []string{"k8s.io/client-go/rest", "k8s.io/client-go/kubernetes", "helm.sh/", "sigs.k8s.io/kustomize/"}
+
+type listed struct {
+	ImportPath string
+	Imports    []string
+	Deps       []string
+}
+
+func list(t *testing.T) []listed {
+	c := exec.Command("go", "list", "-deps=false", "-json=ImportPath,Imports,Deps", module+"...")
+	out, err := c.Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	var all []listed
+	for d := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var l listed
+		if err := d.Decode(&l); errors.Is(err, io.EOF) {
+			return all
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, l)
+	}
+}
+
+func TestImports(t *testing.T) {
+	packages := list(t)
+	for _, r := range rules {
+		i := slices.IndexFunc(packages, func(l listed) bool { return l.ImportPath == module+"internal/"+r.pkg })
+		if i < 0 {
+			t.Errorf("there is a rule for internal/%s, which does not exist", r.pkg)
+			continue
+		}
+		for _, imported := range packages[i].Imports {
+			own, ok := strings.CutPrefix(imported, module+"internal/")
+			if ok && !slices.ContainsFunc(r.may, func(p string) bool { m, _ := path.Match(p, own); return m }) {
+				t.Errorf("internal/%s imports internal/%s: %s", r.pkg, own, r.why)
+			}
+		}
+		for _, dep := range packages[i].Deps {
+			for _, ban := range r.banned {
+				if strings.HasPrefix(dep, ban) {
+					t.Errorf("internal/%s reaches %s: %s", r.pkg, dep, r.why)
+				}
+			}
+		}
+	}
+	for _, p := range packages {
+		if slices.Contains(p.Imports, module+"internal/cli") && p.ImportPath != module+"cmd/bulkhead" {
+			t.Errorf("%s imports internal/cli: only main does", p.ImportPath)
+		}
+	}
+}
+
+// TestEveryPackageHasARule finds packages that somebody added without saying
+// what they may import.
+func TestEveryPackageHasARule(t *testing.T) {
+	// cli wires everything; these hold tests or tools only.
+	exempt := []string{"cli", "conformance", "deptest", "catalog/newcontrol", "catalog/gendocs"}
+	for _, p := range list(t) {
+		own, ok := strings.CutPrefix(p.ImportPath, module+"internal/")
+		if ok && !slices.Contains(exempt, own) && !slices.ContainsFunc(rules, func(r rule) bool { return r.pkg == own }) {
+			t.Errorf("internal/%s has no rule here: say what it may import, and why", own)
+		}
+	}
+}

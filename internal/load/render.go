@@ -1,0 +1,107 @@
+package load
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+
+	"golang.org/x/sync/errgroup"
+
+	"bulkhead.dev/bulkhead/internal/finding"
+	"bulkhead.dev/bulkhead/internal/load/helm"
+	"bulkhead.dev/bulkhead/internal/load/kustomize"
+	"bulkhead.dev/bulkhead/internal/load/manifest"
+	"bulkhead.dev/bulkhead/internal/model"
+)
+
+// concurrentRoots bounds how many roots are rendered at once: each may take
+// hundreds of megabytes.
+const concurrentRoots = 4
+
+// render renders the charts and kustomizations that were found.
+func (r *reader) render(ctx context.Context, found *discovered) []root {
+	out := make([]root, len(found.charts)+len(found.kustomizations))
+	var g errgroup.Group
+	g.SetLimit(concurrentRoots)
+	for i, s := range found.charts {
+		g.Go(func() error { out[i] = r.chart(ctx, s.path); r.progress(); return nil })
+	}
+	for i, s := range found.kustomizations {
+		g.Go(func() error {
+			out[len(found.charts)+i] = r.kustomization(ctx, s.path)
+			r.progress()
+			return nil
+		})
+	}
+	_ = g.Wait()
+	return out
+}
+
+func (r *reader) chart(ctx context.Context, path string) root {
+	out := root{path: filepath.ToSlash(path)}
+	options := r.Helm
+	options.Namespace = r.World.Namespace
+	chart, err := helm.Render(ctx, r.Self, path, options)
+	if err != nil {
+		var e *helm.Error
+		switch {
+		case errors.Is(err, helm.ErrLibrary):
+			return out // holds nothing by itself; the charts that use it are read
+		case errors.As(err, &e):
+			file := e.File
+			if file == "" {
+				file = filepath.Join(path, filepath.FromSlash(e.Template))
+			}
+			out.fail(file, e.Line, "%s", e.Message)
+		default:
+			out.fail(path, 0, "%v", err)
+		}
+		return out
+	}
+	d := manifest.NewDecoder()
+	for _, doc := range chart.Documents {
+		name := doc.SourceFile
+		if name == "" {
+			name = path + "!" + doc.Template
+		}
+		locate := func(s model.Span) finding.Location {
+			return finding.Location{File: name, Line: doc.Line(int(s.Line))}
+		}
+		out.decode(d, model.Source{File: name, Locate: locate}, doc.Content)
+	}
+	return out
+}
+
+func (r *reader) kustomization(ctx context.Context, path string) root {
+	out := root{path: filepath.ToSlash(path)}
+	result, err := kustomize.Render(ctx, path, kustomize.Options{})
+	if err != nil {
+		var e *kustomize.Error
+		if errors.As(err, &e) {
+			out.fail(e.File, e.Line, "%s", e.Message)
+		} else {
+			out.fail(path, 0, "%v", err)
+		}
+		return out
+	}
+	out.consumed = result.Consumed
+	d := manifest.NewDecoder()
+	for _, doc := range result.Documents {
+		locate := func(model.Span) finding.Location { return finding.Location{File: doc.File} }
+		out.decode(d, model.Source{File: doc.File, Locate: locate}, doc.Content)
+	}
+	return out
+}
+
+// decode adds what a rendered file holds. Problems in it are told at their place
+// in the source.
+func (r *root) decode(d *manifest.Decoder, s model.Source, content []byte) {
+	f := d.Decode(s, content)
+	r.files++
+	r.objects = append(r.objects, f.Objects...)
+	for _, p := range f.Problems {
+		p.Location = s.Locate(model.Span{Line: uint32(max(p.Location.Line, 0)), Column: uint32(max(p.Location.Column, 0))})
+		p.Message = "rendered: " + p.Message
+		r.problems = append(r.problems, p)
+	}
+}
