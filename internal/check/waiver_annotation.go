@@ -16,7 +16,7 @@ import (
 //
 // ticket may be given, and container repeated. Each has a reader of its own, so
 // that a malformed one takes no other with it.
-func readAnnotations(o *model.Object, known func(string) bool) []*waiverReader {
+func readAnnotations(o *model.Object, options WaiverOptions) []*waiverReader {
 	places := []model.Path{model.Path(nil).Keys("metadata", "annotations")}
 	if pod := o.Pod(); pod != nil && len(pod.Path) > 0 {
 		places = append(places, pod.Path.Keys("metadata", "annotations"))
@@ -27,16 +27,19 @@ func readAnnotations(o *model.Object, known func(string) bool) []*waiverReader {
 		annotations, _ := found.(map[string]any)
 		for _, key := range slices.Sorted(maps.Keys(annotations)) {
 			if control, ok := strings.CutPrefix(key, WaiverAnnotation); ok {
-				out = append(out, readAnnotation(o, place.Keys(key), control, annotations[key], known))
+				out = append(out, readAnnotation(o, place.Keys(key), control, annotations[key], options))
 			}
 		}
 	}
 	return out
 }
 
-func readAnnotation(o *model.Object, at model.Path, control string, value any, known func(string) bool) *waiverReader {
+func readAnnotation(o *model.Object, at model.Path, control string, value any, options WaiverOptions) *waiverReader {
 	w := &Waiver{Name: ByAnnotation, Location: o.Locate(at), carrier: o}
-	r := &waiverReader{object: o, known: known, waiver: w}
+	r := &waiverReader{object: o, known: options.Known, waiver: w}
+	if text := options.Annotations.refuses(o); text != "" {
+		r.fail(at, "%s", text)
+	}
 	r.control(at, control)
 	const form = `write "reason; owner=...; expires=2027-01-31"`
 	text := r.text(at, value, form)
@@ -110,10 +113,7 @@ func ReadWaivers(s *model.Snapshot, o WaiverOptions) *Waivers {
 			w.add(r)
 		}
 		for _, object := range world.Objects {
-			for _, r := range readAnnotations(object, o.Known) {
-				if text := o.Annotations.refuses(object); text != "" {
-					r.problems = append([]waiverProblem{{text: text}}, r.problems...)
-				}
+			for _, r := range readAnnotations(object, o) {
 				w.add(r)
 			}
 		}

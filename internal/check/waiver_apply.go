@@ -125,6 +125,9 @@ func compareBool(a, b bool) int {
 // of returns the waivers that name a failure of a control, expired ones among
 // them, in order.
 func (u *uses) of(f *Judged, control string) []*use {
+	if len(u.index) == 0 {
+		return nil
+	}
 	var out []*use
 	seen := map[*use]bool{}
 	keys := []useKey{{control: control}}

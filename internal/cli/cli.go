@@ -18,6 +18,8 @@ type Env struct {
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
 	Getenv         func(string) string
+	// Self is the path of this program, which it starts to render charts.
+	Self string
 }
 
 // Run executes a command and returns the exit code. What went wrong is written
@@ -51,7 +53,8 @@ assessed, 3 something could not be read or observed.`,
 		return usageError{fmt.Errorf("%w\nSee %s --help", err, c.CommandPath())}
 	})
 	root.CompletionOptions.HiddenDefaultCmd = false
-	root.AddCommand(newScan(env), newReport(env), newDiff(env), newExplain(env), newControls(env), newVersion(env), newRenderChart(env))
+	root.AddCommand(newScan(env), newReport(env), newDiff(env), newExplain(env), newControls(env), newVersion(env))
+	root.AddCommand(newRenderers(env)...)
 	return root
 }
 

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -147,13 +146,8 @@ func newScanOf(env *Env, f *scanFlags) (*scan, error) {
 	if s.minor, err = parseMinor(cmp.Or(f.kubernetesVersion, s.config.KubernetesVersion)); err != nil {
 		return nil, err
 	}
-	switch failOn := cmp.Or(f.failOn, s.config.FailOn, "high"); failOn {
-	case "none":
-		s.never = true
-	default:
-		if s.failOn, err = finding.ParseSeverity(failOn); err != nil {
-			return nil, usageError{fmt.Errorf("--fail-on: %w, or none", err)}
-		}
+	if s.failOn, s.never, err = parseFailOn(cmp.Or(f.failOn, s.config.FailOn, "high")); err != nil {
+		return nil, err
 	}
 	all, err := catalog.Controls()
 	if err != nil {
@@ -192,8 +186,11 @@ func (s *scan) run(ctx context.Context, paths []string) (*finding.Result, error)
 	if err != nil {
 		return nil, err
 	}
-	now := time.Now()
-	waivers, err := s.readWaivers(ctx, snapshot)
+	baseline, err := s.readBaseline()
+	if err != nil {
+		return nil, err
+	}
+	waivers, err := s.waiversOf(ctx, snapshot)
 	if err != nil {
 		return nil, err
 	}
@@ -207,10 +204,10 @@ func (s *scan) run(ctx context.Context, paths []string) (*finding.Result, error)
 	if len(s.onlyNamespaces) > 0 {
 		out.Findings = slices.DeleteFunc(out.Findings, func(f check.Judged) bool { return !slices.Contains(s.onlyNamespaces, f.Object.Namespace) })
 	}
-	audit := waivers.Apply(out, now)
-	known, err := s.applyBaseline(out)
-	if err != nil {
-		return nil, err
+	audit := waivers.Apply(out, time.Now())
+	known := 0
+	if baseline != nil {
+		known = baseline.Apply(out)
 	}
 	if s.withFix || wants(s.outputs, "html") {
 		if err := s.addFixes(ctx, out); err != nil {
@@ -226,10 +223,6 @@ func (s *scan) run(ctx context.Context, paths []string) (*finding.Result, error)
 }
 
 func (s *scan) load(ctx context.Context, paths []string) (*model.Snapshot, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, fmt.Errorf("find this program to render charts with: %w", err)
-	}
 	templates, err := s.config.templates()
 	if err != nil {
 		return nil, err
@@ -238,7 +231,7 @@ func (s *scan) load(ctx context.Context, paths []string) (*model.Snapshot, error
 	defer p.done()
 	s.helm.KubeVersion = fmt.Sprintf("v1.%d.0", s.minor)
 	s.helm.IncludeCRDs = true
-	snapshot, err := load.Snapshot(ctx, load.Options{Paths: paths, Stdin: s.env.Stdin, Self: self, Helm: s.helm, Progress: p.report,
+	snapshot, err := load.Snapshot(ctx, load.Options{Paths: paths, Stdin: s.env.Stdin, Self: s.env.Self, Helm: s.helm, Progress: p.report,
 		World: model.WorldOptions{Complete: s.complete || s.config.Complete, Namespace: s.namespace, PodTemplates: templates}})
 	if errors.Is(err, load.ErrNothing) {
 		return nil, usageError{err}
@@ -274,13 +267,8 @@ func (s *scan) outcome(r *finding.Result) error {
 	if n := len(r.Problems) + len(r.Unknown) + r.Summary.Unknown; n > 0 && !s.allowIncomplete {
 		return outcomeError{exitIncomplete, fmt.Sprintf("bulkhead: %d inputs or observations are missing, so the result is incomplete (--allow-incomplete accepts that)", n)}
 	}
-	if s.never {
-		return nil
-	}
-	for _, f := range r.Findings {
-		if f.Verdict == finding.Fail && f.Waived == nil && f.Severity >= s.failOn {
-			return outcomeError{exitFindings, ""}
-		}
+	if !s.never && reaches(r.Findings, s.failOn) {
+		return outcomeError{exitFindings, ""}
 	}
 	return nil
 }

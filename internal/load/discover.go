@@ -24,13 +24,17 @@ const IgnoreFile = ".bulkheadignore"
 type source struct {
 	path  string
 	named bool
+	// top is the path that the user gave, which links may not lead out of.
+	top string
 }
 
 // discovered is what the paths lead to, in the order in which it was found.
 type discovered struct {
 	files, charts, kustomizations []source
-	problems                      []finding.Problem
-	seen                          map[string]bool
+	// components are kustomizations that mean nothing alone.
+	components []source
+	problems   []finding.Problem
+	seen       map[string]bool
 }
 
 func discover(paths []string) *discovered {
@@ -48,7 +52,7 @@ func (d *discovered) fail(path, format string, args ...any) {
 
 func (d *discovered) argument(path string) {
 	if path == "-" {
-		d.files = append(d.files, source{path, true})
+		d.files = append(d.files, source{path: path, named: true})
 		return
 	}
 	path = filepath.Clean(path)
@@ -63,21 +67,21 @@ func (d *discovered) argument(path string) {
 	case !info.Mode().IsRegular():
 		d.fail(path, "is no regular file; use - to read from standard input")
 	case helm.IsChart(path):
-		d.add(&d.charts, path, true)
+		d.add(&d.charts, path, true, path)
 	case isArchive(path):
 		d.fail(path, "is an archive that holds no chart; unpack it")
 	case isKustomizationFile(path):
-		d.add(&d.kustomizations, filepath.Dir(path), true)
+		d.add(&d.kustomizations, filepath.Dir(path), true, filepath.Dir(path))
 	default:
-		d.add(&d.files, path, true)
+		d.add(&d.files, path, true, path)
 	}
 }
 
 // add keeps a source once, however many paths lead to it.
-func (d *discovered) add(list *[]source, path string, named bool) {
+func (d *discovered) add(list *[]source, path string, named bool, top string) {
 	if key := absolute(path); !d.seen[key] {
 		d.seen[key] = true
-		*list = append(*list, source{path, named})
+		*list = append(*list, source{path, named, top})
 	}
 }
 
@@ -103,16 +107,20 @@ func (d *discovered) folder(top string) {
 		}
 		switch {
 		case entry.IsDir() && helm.IsChart(path):
-			d.add(&d.charts, path, path == top)
+			d.add(&d.charts, path, path == top, top)
 			return fs.SkipDir
 		case entry.IsDir():
-			if kustomize.IsKustomization(path) {
-				d.add(&d.kustomizations, path, path == top)
+			switch {
+			case !kustomize.IsKustomization(path):
+			case path != top && kustomize.IsComponent(path):
+				d.add(&d.components, path, false, top)
+			default:
+				d.add(&d.kustomizations, path, path == top, top)
 			}
 		case entry.Type()&fs.ModeSymlink != 0:
 			d.link(top, path)
 		case entry.Type().IsRegular():
-			d.file(path)
+			d.file(path, top)
 		}
 		return nil
 	})
@@ -136,16 +144,16 @@ func inside(folder, path string) bool {
 	return err == nil && rel != ".." && !strings.HasPrefix(rel, ".."+string(filepath.Separator))
 }
 
-func (d *discovered) file(path string) {
+func (d *discovered) file(path, top string) {
 	switch ext := strings.ToLower(filepath.Ext(path)); {
 	case isArchive(path):
 		if helm.IsChart(path) {
-			d.add(&d.charts, path, false)
+			d.add(&d.charts, path, false, top)
 		}
 	case isKustomizationFile(path):
 		// Its folder is a root.
 	case ext == ".yaml" || ext == ".yml" || ext == ".json":
-		d.add(&d.files, path, false)
+		d.add(&d.files, path, false, top)
 	}
 }
 
@@ -158,19 +166,28 @@ func isKustomizationFile(path string) bool {
 }
 
 // dropReferred leaves out kustomizations that another one builds on: they are
-// part of its world.
+// part of its world. Of those that build on each other none is left out, so that
+// rendering them says so.
 func (d *discovered) dropReferred() {
-	referred := map[string]bool{}
+	refers := map[string]map[string]bool{}
 	for _, k := range d.kustomizations {
-		refs, err := kustomize.References(k.path)
-		if err != nil {
-			continue // rendering it says the same error, with its place
+		// What is wrong is said again, with its place, when it is rendered.
+		sources, _ := kustomize.Inspect(k.path, kustomize.Options{Boundary: k.top})
+		to := map[string]bool{}
+		for _, dir := range sources.Dirs {
+			to[absolute(dir)] = true
 		}
-		for _, r := range refs {
-			referred[absolute(r)] = true
-		}
+		refers[absolute(k.path)] = to
 	}
-	d.kustomizations = slices.DeleteFunc(d.kustomizations, func(k source) bool { return !k.named && referred[absolute(k.path)] })
+	d.kustomizations = slices.DeleteFunc(d.kustomizations, func(k source) bool {
+		path := absolute(k.path)
+		for by, to := range refers {
+			if !k.named && to[path] && !refers[path][by] {
+				return true
+			}
+		}
+		return false
+	})
 }
 
 // ignoreRules reads a folder's ignore file.

@@ -14,6 +14,7 @@ import (
 
 	"bulkhead.dev/bulkhead/internal/finding"
 	"bulkhead.dev/bulkhead/internal/load/helm"
+	"bulkhead.dev/bulkhead/internal/load/kustomize"
 	"bulkhead.dev/bulkhead/internal/model"
 )
 
@@ -56,6 +57,12 @@ func Snapshot(ctx context.Context, o Options) (*model.Snapshot, error) {
 	}
 	rendered := r.render(ctx, found)
 	consumed := map[string]bool{}
+	for _, c := range found.components {
+		sources, _ := kustomize.Inspect(c.path, kustomize.Options{Boundary: c.top})
+		for _, f := range sources.Files {
+			consumed[absolute(f)] = true
+		}
+	}
 	for _, w := range rendered {
 		for _, f := range w.consumed {
 			consumed[absolute(f)] = true

@@ -28,7 +28,7 @@ func (r *reader) render(ctx context.Context, found *discovered) []root {
 	}
 	for i, s := range found.kustomizations {
 		g.Go(func() error {
-			out[len(found.charts)+i] = r.kustomization(ctx, s.path)
+			out[len(found.charts)+i] = r.kustomization(ctx, s)
 			r.progress()
 			return nil
 		})
@@ -72,25 +72,41 @@ func (r *reader) chart(ctx context.Context, path string) root {
 	return out
 }
 
-func (r *reader) kustomization(ctx context.Context, path string) root {
-	out := root{path: filepath.ToSlash(path)}
-	result, err := kustomize.Render(ctx, path, kustomize.Options{})
+func (r *reader) kustomization(ctx context.Context, s source) root {
+	out := root{path: filepath.ToSlash(s.path)}
+	result, err := kustomize.Render(ctx, r.Self, s.path, kustomize.Options{Boundary: s.top})
 	if err != nil {
-		var e *kustomize.Error
-		if errors.As(err, &e) {
-			out.fail(e.File, e.Line, "%s", e.Message)
-		} else {
-			out.fail(path, 0, "%v", err)
+		for _, err := range each(err) {
+			var e *kustomize.Error
+			if errors.As(err, &e) && e.File != "" {
+				out.fail(e.File, e.Line, "%s", e.Message)
+			} else {
+				out.fail(s.path, 0, "%v", err)
+			}
 		}
+		// What the build would have read means nothing on its own.
+		sources, _ := kustomize.Inspect(s.path, kustomize.Options{Boundary: s.top})
+		out.consumed = sources.Files
 		return out
 	}
 	out.consumed = result.Consumed
 	d := manifest.NewDecoder()
 	for _, doc := range result.Documents {
-		locate := func(model.Span) finding.Location { return finding.Location{File: doc.File} }
+		locate := func(at model.Span) finding.Location {
+			place := doc.Locate(int(at.Line))
+			return finding.Location{File: place.File, Line: place.Line}
+		}
 		out.decode(d, model.Source{File: doc.File, Locate: locate}, doc.Content)
 	}
 	return out
+}
+
+// each takes apart what errors.Join joined.
+func each(err error) []error {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		return joined.Unwrap()
+	}
+	return []error{err}
 }
 
 // decode adds what a rendered file holds. Problems in it are told at their place

@@ -31,7 +31,7 @@ apiregistration.k8s.io .APIService/apiservices
 apps ControllerRevision/controllerrevisions DaemonSet/daemonsets Deployment/deployments ReplicaSet/replicasets StatefulSet/statefulsets
 autoscaling HorizontalPodAutoscaler/horizontalpodautoscalers
 batch CronJob/cronjobs Job/jobs
-certificates.k8s.io .CertificateSigningRequest/certificatesigningrequests .ClusterTrustBundle/clustertrustbundles
+certificates.k8s.io .CertificateSigningRequest/certificatesigningrequests .ClusterTrustBundle/clustertrustbundles PodCertificateRequest/podcertificaterequests
 coordination.k8s.io Lease/leases
 discovery.k8s.io EndpointSlice/endpointslices
 events.k8s.io Event/events
@@ -43,9 +43,10 @@ node.k8s.io .RuntimeClass/runtimeclasses
 policy PodDisruptionBudget/poddisruptionbudgets .PodSecurityPolicy/podsecuritypolicies
 policy.networking.k8s.io .AdminNetworkPolicy/adminnetworkpolicies .BaselineAdminNetworkPolicy/baselineadminnetworkpolicies .ClusterNetworkPolicy/clusternetworkpolicies
 rbac.authorization.k8s.io .ClusterRole/clusterroles .ClusterRoleBinding/clusterrolebindings Role/roles RoleBinding/rolebindings
-resource.k8s.io .DeviceClass/deviceclasses ResourceClaim/resourceclaims ResourceClaimTemplate/resourceclaimtemplates .ResourceSlice/resourceslices
+resource.k8s.io .DeviceClass/deviceclasses .DeviceTaintRule/devicetaintrules ResourceClaim/resourceclaims ResourceClaimTemplate/resourceclaimtemplates .ResourceSlice/resourceslices
 scheduling.k8s.io .PriorityClass/priorityclasses
 storage.k8s.io .CSIDriver/csidrivers .CSINode/csinodes CSIStorageCapacity/csistoragecapacities .StorageClass/storageclasses .VolumeAttachment/volumeattachments .VolumeAttributesClass/volumeattributesclasses
+storagemigration.k8s.io .StorageVersionMigration/storageversionmigrations
 `
 
 var builtin = parseResources(resources)

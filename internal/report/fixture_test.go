@@ -78,11 +78,10 @@ func sampleRules() []finding.Rule {
 	return rules
 }
 
-// sampleFindings come from lines of
-// control | namespace/Kind/name | container | path | file:line | message.
-// A message that begins with ? makes an unknown, one with ! a waived failure.
-func sampleFindings() []finding.Finding {
-	const lines = `
+// sampleLines are control | namespace/Kind/name | container | path | file:line |
+// message. A message that begins with ? makes an unknown, one with ! a waived
+// failure.
+const sampleLines = `
 privileged|shop/Deployment/checkout|proxy|spec.template.spec.containers[1].securityContext.privileged|examples/shop/checkout.yaml:41|privileged is true
 run-as-non-root|shop/Deployment/checkout|app|spec.template.spec.containers[0].securityContext.runAsNonRoot|examples/shop/checkout.yaml:22|runAsNonRoot is not set, and the image's user is unknown
 run-as-non-root|shop/Deployment/checkout|proxy|spec.template.spec.containers[1].securityContext.runAsNonRoot|examples/shop/checkout.yaml:39|runAsUser is 0
@@ -113,12 +112,14 @@ run-as-non-root|ingress/Deployment/controller|controller|spec.template.spec.cont
 memory-limit|ingress/Deployment/controller|controller|spec.template.spec.containers[0].resources|charts/ingress/templates/controller.yaml|no memory limit
 image-tag|ingress/Job/admission-create|create|spec.template.spec.containers[0].image||the tag is latest: registry.example/certgen:latest
 `
+
+func sampleFindings() []finding.Finding {
 	severity := map[string]finding.Severity{}
 	for _, rule := range sampleRules() {
 		severity[rule.Name] = rule.Severity
 	}
 	var fs []finding.Finding
-	for line := range strings.Lines(strings.TrimSpace(lines)) {
+	for line := range strings.Lines(strings.TrimSpace(sampleLines)) {
 		part := strings.Split(strings.TrimSpace(line), "|")
 		f := finding.Finding{Control: part[0], Verdict: finding.Fail, Severity: severity[part[0]], Object: sampleRef(part[1]), Container: part[2], Path: part[3], Message: part[5]}
 		if file, at, _ := strings.Cut(part[4], ":"); file != "" {

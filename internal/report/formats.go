@@ -22,8 +22,8 @@ type Format struct {
 	Name string
 	// Description is one line for help texts.
 	Description string
-	// Write writes the whole result, and does not keep or change it. Writes are
-	// small: give it a buffered writer, as Write does.
+	// Write writes the whole result, and does not keep or change it. Callers use
+	// the function Write, which buffers, and sees to it that all text is UTF-8.
 	Write func(w io.Writer, r *finding.Result, o Options) error
 }
 
@@ -65,14 +65,22 @@ func Write(w io.Writer, name string, r *finding.Result, o Options) error {
 	if i < 0 {
 		return unknownFormat(name, formats)
 	}
-	bw := bufio.NewWriterSize(w, 1<<16)
-	if err := formats[i].Write(bw, r, o); err != nil {
-		return fmt.Errorf("write the report as %s: %w", name, err)
-	}
-	if err := bw.Flush(); err != nil {
+	if err := formats[i].write(w, r, o); err != nil {
 		return fmt.Errorf("write the report as %s: %w", name, err)
 	}
 	return nil
+}
+
+func (f Format) write(w io.Writer, r *finding.Result, o Options) error {
+	valid, err := validUTF8(r)
+	if err != nil {
+		return err
+	}
+	bw := bufio.NewWriterSize(w, 1<<16)
+	if err := f.Write(bw, valid, o); err != nil {
+		return err
+	}
+	return bw.Flush()
 }
 
 func unknownFormat(name string, formats []Format) error {

@@ -66,8 +66,7 @@ func marshalJSON(v any, indent string) ([]byte, error) {
 // sequences, and formatting characters) as \u escapes. The values stay the
 // same: outside of strings JSON has ASCII only. Characters beyond U+FFFF stay,
 // because a YAML reader does not join the surrogate pair that would stand for
-// them. U+FFFD is escaped because the encoder escapes it too where it stands
-// for a byte that is not UTF-8: the same result, read back, has the same bytes.
+// them.
 func escapeInvisible(b []byte) []byte {
 	if !bytes.ContainsFunc(b, invisible) {
 		return b
@@ -86,5 +85,5 @@ func escapeInvisible(b []byte) []byte {
 }
 
 func invisible(r rune) bool {
-	return r >= 0x7f && r <= 0xffff && (!unicode.IsPrint(r) || r == utf8.RuneError)
+	return r >= 0x7f && r <= 0xffff && !unicode.IsPrint(r)
 }

@@ -76,7 +76,9 @@ type reportResult struct {
 // writeReports writes a report for each namespace with something to say, in as
 // many objects as its results need, and always one for the cluster: it holds
 // what has no namespace, what was not read and not observed, and overwrites
-// that of an earlier scan. Names are the same in every scan for that reason.
+// that of an earlier scan. Names are the same in every scan for that reason;
+// what an earlier one had more of goes with
+// kubectl delete -A -l app.kubernetes.io/managed-by=bulkhead.
 func writeReports(w io.Writer, r *finding.Result, api reportAPI) error {
 	byNamespace := map[string][]reportResult{"": nil}
 	for _, result := range reportResultsOf(r) {

@@ -249,16 +249,14 @@ func (s *sarifWriter) location(f finding.Finding) *sarif.Location {
 		physical.WithRegion(sarif.NewRegion().WithStartLine(max(1, l.Line)))
 	} else {
 		s.cluster = true
-		physical.WithArtifactLocation(sarif.NewSimpleArtifactLocation(relativeURI(string([]rune(object)))).WithURIBaseID(clusterRoot))
+		physical.WithArtifactLocation(sarif.NewSimpleArtifactLocation(relativeURI(object)).WithURIBaseID(clusterRoot))
 	}
 	return sarif.NewLocationWithPhysicalLocation(physical).AddLogicalLocation(logical)
 }
 
 // artifact is a file as a URI: relative to the base where it lies below the
-// directory of the scan, else with neither. Bytes that are not UTF-8 become
-// U+FFFD, as in printable.
+// directory of the scan, else with neither.
 func (s *sarifWriter) artifact(file string) *sarif.ArtifactLocation {
-	file = string([]rune(file))
 	switch {
 	case path.IsAbs(file):
 		return sarif.NewSimpleArtifactLocation((&url.URL{Scheme: "file", Path: path.Clean(file)}).String())

@@ -57,7 +57,11 @@ func findingCounts(r *finding.Result) string {
 			parts = append(parts, fmt.Sprintf("%d %s", n, s))
 		}
 	}
-	if len(parts) == 0 {
+	switch {
+	case len(parts) > 0:
+	case r.Summary.Objects == 0:
+		return "none, because no object was assessed"
+	default:
 		return "no failures"
 	}
 	objects := map[object]bool{}

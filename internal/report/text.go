@@ -12,8 +12,7 @@ import (
 // printable makes everything visible that a terminal, a log viewer or a reader
 // would act on or be deceived by: control characters (escape sequences, line
 // breaks), invisible and bidirectional formatting characters, unusual spaces.
-// They become \x1b, \n or \u202e. Bytes that are not UTF-8 become U+FFFD, one
-// each, as encoding/json has it, so that a stored result prints the same.
+// They become \x1b, \n or \u202e. Bytes that are not UTF-8 become U+FFFD.
 func printable(s string) string {
 	if isPrintable(s) {
 		return s

@@ -19,5 +19,5 @@ func Controls() ([]*check.Control, error) {
 	if err != nil {
 		return nil, err
 	}
-	return admission.ParseControls(dir, nil)
+	return admission.ParseControls(dir, podSecurityJudges())
 }

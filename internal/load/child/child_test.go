@@ -119,7 +119,7 @@ func TestRunAnswers(t *testing.T) {
 }
 
 func TestRunKeepsTheTextOfErrors(t *testing.T) {
-	for task, want := range map[string]string{"fail": "no such thing", "panic": "the library failed: no such thing"} {
+	for task, want := range map[string]string{"fail": "no such thing", "panic": "was stopped by a fault of the library: no such thing"} {
 		_, err := run(t, request{Task: task, Arg: "no such thing"}, limits())
 		if err == nil || err.Error() != want {
 			t.Errorf("%s: got %v, want %q", task, err, want)

@@ -63,7 +63,7 @@ func guard[Request, Response any](
 ) (response Response, err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			err = fmt.Errorf("the library failed: %v", r)
+			err = fmt.Errorf("was stopped by a fault of the library: %v", r)
 		}
 	}()
 	return work(ctx, request)

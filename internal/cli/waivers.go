@@ -1,0 +1,64 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"bulkhead.dev/bulkhead/internal/catalog"
+	"bulkhead.dev/bulkhead/internal/check"
+	"bulkhead.dev/bulkhead/internal/load"
+	"bulkhead.dev/bulkhead/internal/model"
+)
+
+// waiversOf collects the waivers among what is scanned, and those of the files
+// that flags and configuration name. A file of waivers that cannot be read is an
+// error: a scan without it would say something else than was meant.
+func (s *scan) waiversOf(ctx context.Context, snapshot *model.Snapshot) (*check.Waivers, error) {
+	all, err := catalog.Controls()
+	if err != nil {
+		return nil, err
+	}
+	annotations := check.AnnotationSettings{Namespaces: s.config.Waivers.AnnotationNamespaces,
+		Off: s.config.Waivers.Annotations != nil && !*s.config.Waivers.Annotations}
+	if err := annotations.Validate(); err != nil {
+		return nil, usageError{fmt.Errorf("waivers.annotationNamespaces: %w", err)}
+	}
+	worlds := snapshot.Worlds
+	if files := slices.Concat(s.config.Waivers.Files, s.waivers); len(files) > 0 {
+		extra, err := load.Snapshot(ctx, load.Options{Paths: files, Stdin: s.env.Stdin, Self: s.env.Self})
+		if err != nil {
+			return nil, usageError{fmt.Errorf("read the waivers: %w", err)}
+		}
+		if len(extra.Problems) > 0 {
+			p := extra.Problems[0]
+			return nil, usageError{fmt.Errorf("read the waivers: %s:%d: %s", p.Location.File, p.Location.Line, p.Message)}
+		}
+		worlds = slices.Concat(worlds, extra.Worlds)
+	}
+	return check.ReadWaivers(&model.Snapshot{Worlds: worlds}, check.WaiverOptions{
+		Known: func(name string) bool {
+			return slices.ContainsFunc(all, func(c *check.Control) bool { return c.Name == name })
+		},
+		Annotations: annotations,
+	}), nil
+}
+
+// readBaseline reads the earlier result that only new findings are wanted
+// against; nil where none is named.
+func (s *scan) readBaseline() (*check.Baseline, error) {
+	path := cmp.Or(s.baseline, s.config.Baseline)
+	if path == "" {
+		return nil, nil
+	}
+	if path == "-" {
+		return nil, usageError{errors.New("--baseline must name a file")}
+	}
+	r, err := readResult(s.env, path)
+	if err != nil {
+		return nil, err
+	}
+	return check.NewBaseline(r), nil
+}
