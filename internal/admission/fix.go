@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"sync"
 
 	"github.com/pmezard/go-difflib/difflib"
 	"gomodules.xyz/jsonpatch/v2"
@@ -15,13 +14,11 @@ import (
 	"bulkhead.dev/bulkhead/internal/model"
 )
 
-// Fixer proposes the fixes of controls for objects. It may be used by many
+// Fixer proposes the fixes of controls for objects. It must not be used by two
 // goroutines at once.
 type Fixer struct {
 	parameters check.Parameters
-
-	mu        sync.Mutex
-	mutations map[string]*Mutation
+	mutations  map[string]*Mutation
 }
 
 // NewFixer returns a fixer that uses the values of parameters by control.
@@ -33,7 +30,7 @@ func NewFixer(parameters check.Parameters) *Fixer {
 // without one it is the note that says what a person has to decide.
 func (f *Fixer) Fix(ctx context.Context, c *check.Control, o *model.Object) (*finding.Fix, error) {
 	fix := &finding.Fix{Safety: c.FixSafety, Note: c.FixNote}
-	if c.Object == nil || c.Object.Mutation == "" || o == nil {
+	if c.Object == nil || c.Object.Mutation == "" {
 		return fix, nil
 	}
 	changed, err := f.apply(ctx, c, o)
@@ -63,8 +60,6 @@ func (f *Fixer) Fix(ctx context.Context, c *check.Control, o *model.Object) (*fi
 }
 
 func (f *Fixer) apply(ctx context.Context, c *check.Control, o *model.Object) (map[string]any, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
 	m := f.mutations[c.Name]
 	if m == nil {
 		var err error

@@ -10,6 +10,8 @@ import (
 	"slices"
 
 	"bulkhead.dev/bulkhead/internal/check"
+	"bulkhead.dev/bulkhead/internal/network"
+	"bulkhead.dev/bulkhead/internal/rbac"
 	"bulkhead.dev/bulkhead/internal/workload"
 )
 
@@ -18,6 +20,8 @@ func Controls() ([]*check.Control, error) {
 	var all []*check.Control
 	for _, domain := range []func() ([]*check.Control, error){
 		workload.Controls,
+		network.Controls,
+		rbac.Controls,
 	} {
 		controls, err := domain()
 		if err != nil {

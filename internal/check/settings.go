@@ -122,6 +122,13 @@ func Defaults(controls []*Control) Parameters {
 	return out
 }
 
+// ParametersFor returns the parameters that apply in a namespace, and a key that
+// is the same for all namespaces with the same ones.
+func (s *Settings) ParametersFor(namespace string, controls []*Control) (key string, p Parameters) {
+	key = s.scopeKey(namespace)
+	return key, s.scope(key, controls).parameters
+}
+
 // scopeKey says which namespace settings apply: one byte for each.
 func (s *Settings) scopeKey(namespace string) string {
 	key := make([]byte, len(s.Namespaces))

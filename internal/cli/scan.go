@@ -160,7 +160,7 @@ func newScanOf(env *Env, f *scanFlags) (*scan, error) {
 		return nil, usageError{err}
 	}
 	s.controls, err = catalog.Select(all, catalog.Selection{Profile: cmp.Or(f.profile, s.config.Profile, "default"), Only: f.controls,
-		Skip: slices.Concat(s.config.Skip, f.skip), Layers: f.layers, Severity: f.severity, Pin: s.config.Controls})
+		Skip: slices.Concat(s.config.Skip, f.skip), Layers: f.layers, Severity: f.severity, Settings: &s.settings, Pin: s.config.Controls})
 	if err != nil {
 		return nil, usageError{err}
 	}
@@ -230,33 +230,12 @@ func (s *scan) load(ctx context.Context, paths []string) (*model.Snapshot, error
 	p := newProgress(s.env)
 	defer p.done()
 	s.helm.KubeVersion = fmt.Sprintf("v1.%d.0", s.minor)
-	s.helm.IncludeCRDs = true
 	snapshot, err := load.Snapshot(ctx, load.Options{Paths: paths, Stdin: s.env.Stdin, Self: s.env.Self, Helm: s.helm, Progress: p.report,
 		World: model.WorldOptions{Complete: s.complete || s.config.Complete, Namespace: s.namespace, PodTemplates: templates}})
 	if errors.Is(err, load.ErrNothing) {
 		return nil, usageError{err}
 	}
 	return snapshot, err
-}
-
-func (s *scan) addFixes(ctx context.Context, out *check.Outcome) error {
-	byName := map[string]*check.Control{}
-	for _, c := range s.controls {
-		byName[c.Name] = c
-	}
-	fixer := admission.NewFixer(check.Defaults(s.controls))
-	for i := range out.Findings {
-		f := &out.Findings[i]
-		if f.Verdict != finding.Fail || f.Waived != nil {
-			continue
-		}
-		fix, err := fixer.Fix(ctx, byName[f.Control], f.Of)
-		if err != nil {
-			return err
-		}
-		f.Fix = fix
-	}
-	return nil
 }
 
 // outcome decides the exit code of a scan whose reports are written.

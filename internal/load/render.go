@@ -41,6 +41,7 @@ func (r *reader) chart(ctx context.Context, path string) root {
 	out := root{path: filepath.ToSlash(path)}
 	options := r.Helm
 	options.Namespace = r.World.Namespace
+	options.IncludeCRDs = true
 	chart, err := helm.Render(ctx, r.Self, path, options)
 	if err != nil {
 		var e *helm.Error

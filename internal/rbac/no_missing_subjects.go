@@ -13,6 +13,14 @@ import (
 
 var serviceAccountKind = model.GroupKind{Kind: "ServiceAccount"}
 
+var serviceAccounts = model.NewFact(func(w *model.World) map[subject]bool {
+	out := map[subject]bool{}
+	for _, o := range w.Kind(serviceAccountKind) {
+		out[subject{rbacv1.ServiceAccountKind, o.Namespace, o.Name}] = true
+	}
+	return out
+})
+
 // missingSubject judges service accounts only: Kubernetes keeps no list of users
 // and groups. Every namespace has the account default.
 func missingSubject(in *check.Input, _ *index, _ *binding, s subject) string {
@@ -20,7 +28,7 @@ func missingSubject(in *check.Input, _ *index, _ *binding, s subject) string {
 	if s.kind != rbacv1.ServiceAccountKind || s.name == "default" || !w.Closed(s.namespace) || w.Unobserved(serviceAccountKind, s.namespace) != "" {
 		return ""
 	}
-	if slices.ContainsFunc(w.KindIn(serviceAccountKind, s.namespace), func(o *model.Object) bool { return o.Name == s.name }) {
+	if serviceAccounts.Of(w)[s] {
 		return ""
 	}
 	return fmt.Sprintf("%s does not exist; whoever makes it has the role", s)

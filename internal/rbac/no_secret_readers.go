@@ -45,11 +45,11 @@ subjects:
 `, `apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRoleBinding
 metadata:
-  name: volumes
+  name: kubelets
 roleRef:
   apiGroup: rbac.authorization.k8s.io
   kind: ClusterRole
-  name: system:controller:expand-controller # want
+  name: system:node # want
 subjects:
   - {kind: User, name: jane, apiGroup: rbac.authorization.k8s.io}
 `},

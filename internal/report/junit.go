@@ -196,7 +196,7 @@ func junitCaseOf(fs []finding.Finding, rule *finding.Rule) *junitCase {
 }
 
 func junitMessage(f finding.Finding) string {
-	if f.Container != "" {
+	if f.Container != "" && !strings.Contains(f.Message, f.Container) {
 		return printable("container " + f.Container + ": " + f.Message)
 	}
 	return printable(f.Message)

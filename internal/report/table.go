@@ -93,7 +93,8 @@ func (p *printer) findingRow(f finding.Finding, place string) row {
 		message += evidence(f.Evidence)
 		return row{style, []string{label, f.Control, f.Container, locationOf(f.Location), f.Path, fix, message}}
 	}
-	if f.Container != "" {
+	// Most messages name the container themselves.
+	if f.Container != "" && !strings.Contains(f.Message, f.Container) {
 		message = f.Container + ": " + message
 	}
 	line := ""

@@ -159,6 +159,11 @@ type isolation struct {
 	spec *corev1.PodSpec
 
 	violations []check.Violation
+
+	// The part that is being asked about; kept here to save the memory of many.
+	part      corev1.PodSpec
+	container [1]corev1.Container
+	noMeta    metav1.ObjectMeta
 }
 
 func (i *isolation) violate(path model.Path, container, format string, args ...any) {
@@ -168,13 +173,14 @@ func (i *isolation) violate(path model.Path, container, format string, args ...a
 // fails asks about a part of the pod. What decides for a pod as a whole, its
 // operating system and user namespace, goes with every part.
 func (i *isolation) fails(meta *metav1.ObjectMeta, part corev1.PodSpec) bool {
-	part.OS, part.HostUsers = i.spec.OS, i.spec.HostUsers
-	return !i.ask(meta, &part).Allowed
+	i.part = part
+	i.part.OS, i.part.HostUsers = i.spec.OS, i.spec.HostUsers
+	return !i.ask(meta, &i.part).Allowed
 }
 
-// part asks about a part of the spec and reports the field at path.
-func (i *isolation) part(part corev1.PodSpec, path model.Path, format string, args ...any) bool {
-	if !i.fails(&metav1.ObjectMeta{}, part) {
+// field asks about a part of the spec and reports the field at path.
+func (i *isolation) field(part corev1.PodSpec, path model.Path, format string, args ...any) bool {
+	if !i.fails(&i.noMeta, part) {
 		return false
 	}
 	i.violate(path, "", format, args...)
@@ -183,7 +189,7 @@ func (i *isolation) part(part corev1.PodSpec, path model.Path, format string, ar
 
 // podContext asks about a part of the pod's own security context.
 func (i *isolation) podContext(part corev1.PodSecurityContext, path model.Path, format string, args ...any) bool {
-	return i.part(corev1.PodSpec{SecurityContext: &part}, path, format, args...)
+	return i.field(corev1.PodSpec{SecurityContext: &part}, path, format, args...)
 }
 
 func (i *isolation) podContextPath(keys ...string) model.Path {
@@ -225,19 +231,18 @@ func (i *isolation) containers(visit func(*containerPart)) {
 	}
 }
 
-// part asks about a part of the container and reports the field at path.
-func (c *containerPart) part(part corev1.Container, path model.Path, format string, args ...any) bool {
-	part.Name = c.Name
-	if !c.fails(&metav1.ObjectMeta{}, corev1.PodSpec{SecurityContext: c.inherited, Containers: []corev1.Container{part}}) {
-		return false
+// field asks about a part of the container and reports the field at path.
+func (c *containerPart) field(part corev1.Container, path model.Path, format string, args ...any) {
+	c.container[0] = part
+	c.container[0].Name = c.Name
+	if c.fails(&c.noMeta, corev1.PodSpec{SecurityContext: c.inherited, Containers: c.container[:]}) {
+		c.violate(path, c.Name, "container %s %s", c.Name, fmt.Sprintf(format, args...))
 	}
-	c.violate(path, c.Name, "container %s %s", c.Name, fmt.Sprintf(format, args...))
-	return true
 }
 
 // context asks about a part of the container's security context.
-func (c *containerPart) context(part corev1.SecurityContext, path model.Path, format string, args ...any) bool {
-	return c.part(corev1.Container{SecurityContext: &part}, path, format, args...)
+func (c *containerPart) context(part corev1.SecurityContext, path model.Path, format string, args ...any) {
+	c.field(corev1.Container{SecurityContext: &part}, path, format, args...)
 }
 
 func (c *containerPart) contextPath(keys ...string) model.Path {

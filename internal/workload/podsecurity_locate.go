@@ -61,9 +61,9 @@ func (c *containerPart) added(drop []corev1.Capability) {
 
 func (i *isolation) hostNamespaces() {
 	at := i.pod.SpecPath()
-	i.part(corev1.PodSpec{HostNetwork: i.spec.HostNetwork}, at.Keys("hostNetwork"), "the pod is on the node's network")
-	i.part(corev1.PodSpec{HostPID: i.spec.HostPID}, at.Keys("hostPID"), "the pod sees the node's processes")
-	i.part(corev1.PodSpec{HostIPC: i.spec.HostIPC}, at.Keys("hostIPC"), "the pod shares memory and semaphores with the node's processes")
+	i.field(corev1.PodSpec{HostNetwork: i.spec.HostNetwork}, at.Keys("hostNetwork"), "the pod is on the node's network")
+	i.field(corev1.PodSpec{HostPID: i.spec.HostPID}, at.Keys("hostPID"), "the pod sees the node's processes")
+	i.field(corev1.PodSpec{HostIPC: i.spec.HostIPC}, at.Keys("hostIPC"), "the pod shares memory and semaphores with the node's processes")
 }
 
 func (i *isolation) hostPaths() {
@@ -72,14 +72,14 @@ func (i *isolation) hostPaths() {
 		if v.HostPath != nil {
 			path = v.HostPath.Path
 		}
-		i.part(corev1.PodSpec{Volumes: []corev1.Volume{v}}, at.Keys("hostPath"), "volume %s mounts %s of the node", v.Name, path)
+		i.field(corev1.PodSpec{Volumes: []corev1.Volume{v}}, at.Keys("hostPath"), "volume %s mounts %s of the node", v.Name, path)
 	})
 }
 
 func (i *isolation) volumeTypes() {
 	i.volumes(func(v corev1.Volume, at model.Path) {
 		kind := volumeType(v)
-		i.part(corev1.PodSpec{Volumes: []corev1.Volume{v}}, at.Keys(kind), "volume %s is of the type %s", v.Name, kind)
+		i.field(corev1.PodSpec{Volumes: []corev1.Volume{v}}, at.Keys(kind), "volume %s is of the type %s", v.Name, kind)
 	})
 }
 
@@ -104,7 +104,7 @@ func volumeType(v corev1.Volume) string {
 func (i *isolation) hostPorts() {
 	i.containers(func(c *containerPart) {
 		for n, p := range c.Ports {
-			c.part(corev1.Container{Ports: []corev1.ContainerPort{p}},
+			c.field(corev1.Container{Ports: []corev1.ContainerPort{p}},
 				c.path.Append(model.Key("ports"), model.Index(n), model.Key("hostPort")), "takes port %d of the node", p.HostPort)
 		}
 	})
@@ -144,10 +144,10 @@ func (c *containerPart) handlers(at model.Path, http *corev1.HTTPGetAction, tcp 
 	says := "lets the kubelet call the host %s in its %s"
 	name := at[len(at)-1].Key
 	if http != nil {
-		c.part(wrap(http, nil), at.Keys("httpGet", "host"), says, http.Host, name)
+		c.field(wrap(http, nil), at.Keys("httpGet", "host"), says, http.Host, name)
 	}
 	if tcp != nil {
-		c.part(wrap(nil, tcp), at.Keys("tcpSocket", "host"), says, tcp.Host, name)
+		c.field(wrap(nil, tcp), at.Keys("tcpSocket", "host"), says, tcp.Host, name)
 	}
 }
 

@@ -19,5 +19,9 @@ func Controls() ([]*check.Control, error) {
 	if err != nil {
 		return nil, err
 	}
-	return admission.ParseControls(dir, podSecurityJudges())
+	controls, err := admission.ParseControls(dir, podSecurityJudges())
+	if err != nil {
+		return nil, err
+	}
+	return append(controls, namespaceControls()...), nil
 }

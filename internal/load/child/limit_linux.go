@@ -8,6 +8,10 @@ import (
 	"syscall"
 )
 
+// addressSpaceSlack is what the Go runtime reserves beside the heap, in arenas of
+// 64 MiB.
+const addressSpaceSlack = 256 << 20
+
 // limitAddressSpace is the hard stop behind watchMemory: one allocation can be
 // larger than all memory before it can be seen. The runtime reserves address
 // space that it never uses, so the limit is put on top of what is reserved
@@ -22,7 +26,7 @@ func limitAddressSpace(memory int64) error {
 	if err != nil {
 		return fmt.Errorf("read /proc/self/statm: %w", err)
 	}
-	most := pages*uint64(os.Getpagesize()) + 2*uint64(memory)
+	most := pages*uint64(os.Getpagesize()) + 2*uint64(memory) + addressSpaceSlack
 	var now syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_AS, &now); err != nil {
 		return err

@@ -64,8 +64,8 @@ func (a *aligner) node(built, source *yaml.Node, depth int) {
 	case yaml.SequenceNode:
 		for i, value := range built.Content {
 			if from := counterpart(value, source, i, len(built.Content)); from != nil {
+				a.node(value, from, depth+1) // its first field stands on the same line
 				a.place(value.Line, from.Line, a.patch && isLeaf(value))
-				a.node(value, from, depth+1)
 			}
 		}
 	}

@@ -9,9 +9,11 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"sigs.k8s.io/kustomize/api/krusty"
 	"sigs.k8s.io/kustomize/api/resmap"
+	"sigs.k8s.io/kustomize/api/resource"
 	"sigs.k8s.io/kustomize/api/types"
 	"sigs.k8s.io/yaml"
 )
@@ -31,36 +33,17 @@ func build(_ context.Context, r request) (response, error) {
 
 // build runs kustomize on the inspected kustomization.
 func (in *inspector) build() (*Result, error) {
-	top := in.kustomizations[len(in.kustomizations)-1]
-	content, err := withOrigins(top.content)
+	started := time.Now()
+	d := in.disk()
+	objects, err := in.run(d)
 	if err != nil {
 		return nil, in.buildError(err)
-	}
-	d := &disk{ground: in.ground, limits: in.limits, overlay: map[string][]byte{top.file: content}, read: map[string]int64{}}
-	objects, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(d, in.ground.real)
-	if err != nil {
-		return nil, in.buildError(err)
-	}
-	p := newProvenance(in)
-	for _, object := range objects.Resources() {
-		origin, err := object.GetOrigin()
-		if err != nil {
-			return nil, in.buildError(err)
-		}
-		p.origins = append(p.origins, origin)
-	}
-	if !slices.Contains(top.decoded.BuildMetadata, types.OriginAnnotations) {
-		if err := objects.RemoveOriginAnnotations(); err != nil {
-			return nil, in.buildError(err)
-		}
 	}
 	result := &Result{Consumed: d.consumed(), Warnings: in.warnings()}
-	result.Documents, err = in.documents(objects, p)
-	return result, err
-}
-
-func (in *inspector) documents(objects resmap.ResMap, p *provenance) ([]Document, error) {
-	var all []Document
+	p := newProvenance(in)
+	if time.Since(started) < in.limits.Timeout/3 { // the second build takes as long
+		p.origins = in.origins(objects)
+	}
 	var size int64
 	for i, object := range objects.Resources() {
 		content, err := object.AsYAML()
@@ -70,11 +53,43 @@ func (in *inspector) documents(objects resmap.ResMap, p *provenance) ([]Document
 		if size += int64(len(content)); size > in.limits.OutputBytes {
 			return nil, in.buildError(fmt.Errorf("the objects are more than %d MiB", in.limits.OutputBytes>>20))
 		}
-		d := Document{Content: content}
-		p.trace(&d, p.origins[i], object)
-		all = append(all, d)
+		document := Document{Content: content}
+		p.trace(&document, i, object)
+		result.Documents = append(result.Documents, document)
 	}
-	return all, nil
+	return result, nil
+}
+
+func (in *inspector) disk() *disk {
+	return &disk{ground: in.ground, limits: in.limits, overlay: map[string][]byte{}, read: map[string]int64{}}
+}
+
+func (in *inspector) run(d *disk) (resmap.ResMap, error) {
+	return krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(d, in.ground.real)
+}
+
+// origins builds again, with origin annotations, and returns the origin of each
+// of objects, nil where it is not known. The annotations are why this is a build
+// of its own: a patch can tell whether there are any, and can remove them.
+func (in *inspector) origins(objects resmap.ResMap) []*resource.Origin {
+	top := in.kustomizations[len(in.kustomizations)-1]
+	content, err := withOrigins(top.content)
+	if err != nil {
+		return nil
+	}
+	d := in.disk()
+	d.overlay[top.file] = content
+	annotated, err := in.run(d)
+	if err != nil || annotated.Size() != objects.Size() {
+		return nil
+	}
+	origins := make([]*resource.Origin, objects.Size())
+	for i, object := range annotated.Resources() {
+		if object.CurId() == objects.Resources()[i].CurId() {
+			origins[i], _ = object.GetOrigin()
+		}
+	}
+	return origins
 }
 
 // withOrigins returns a kustomization file that also asks for origin

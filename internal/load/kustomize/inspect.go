@@ -248,7 +248,7 @@ func (in *inspector) enter(dir string, fault func(string, ...any), r reference) 
 
 // file notes a file, and looks into the configuration of a plugin.
 func (in *inspector) file(path string, r reference, fault func(string, ...any)) {
-	if len(in.sources.Files) > in.limits.Files {
+	if len(in.sources.Files) >= in.limits.Files {
 		fault("%s is one of more than %d files", r.value, in.limits.Files)
 		return
 	}

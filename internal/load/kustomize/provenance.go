@@ -38,9 +38,14 @@ func newProvenance(in *inspector) *provenance {
 	return p
 }
 
-// trace fills in where d, which is object, came from.
-func (p *provenance) trace(d *Document, origin *resource.Origin, object *resource.Resource) {
-	base := p.base(d, origin, object)
+// trace fills in where d, which is the i-th object, came from.
+func (p *provenance) trace(d *Document, i int, object *resource.Resource) {
+	var base *yaml.Node
+	if i < len(p.origins) && traceable(p.origins[i]) {
+		base = p.base(d, p.origins[i], object)
+	} else {
+		base = p.search(d, object)
+	}
 	documents, err := parseNodes(d.Content)
 	if err != nil || len(documents) != 1 {
 		return
@@ -68,6 +73,12 @@ func (p *provenance) trace(d *Document, origin *resource.Origin, object *resourc
 	d.places = a.places
 }
 
+// traceable reports whether an origin tells a file or a generator. An object
+// whose annotations a patch replaced gets the next transformer as its origin.
+func traceable(o *resource.Origin) bool {
+	return o != nil && (o.Path != "" || strings.HasSuffix(o.ConfiguredBy.Kind, "Generator"))
+}
+
 // compact removes repetitions, also where others stand between them.
 func compact(all []string) []string {
 	var kept []string
@@ -85,9 +96,6 @@ func compact(all []string) []string {
 // nil. For a generated object it sets the generator's line.
 func (p *provenance) base(d *Document, origin *resource.Origin, object *resource.Resource) *yaml.Node {
 	d.File = p.ground.show(p.top.file)
-	if origin == nil {
-		return nil
-	}
 	path := origin.Path
 	if origin.ConfiguredIn != "" {
 		path = origin.ConfiguredIn
@@ -104,6 +112,32 @@ func (p *provenance) base(d *Document, origin *resource.Origin, object *resource
 		return nil
 	}
 	return pick(p.objects(real), object)
+}
+
+// search looks for object in all base files, where kustomize did not tell: a
+// patch that replaces all annotations takes its origin away. Where several files
+// have such an object, it is said to come from the kustomization.
+func (p *provenance) search(d *Document, object *resource.Resource) *yaml.Node {
+	d.File = p.ground.show(p.top.file)
+	var found *yaml.Node
+	for _, k := range p.kustomizations {
+		for _, r := range k.decoded.Resources {
+			real, err := p.ground.resolve(filepath.Join(k.dir, r))
+			if err != nil {
+				continue
+			}
+			candidate := pick(p.objects(real), object)
+			if candidate == nil {
+				continue
+			}
+			if found != nil && found != candidate {
+				d.File = p.ground.show(p.top.file)
+				return nil
+			}
+			found, d.File = candidate, p.ground.show(real)
+		}
+	}
+	return found
 }
 
 // generator returns the entry of a kustomization that generated the object of

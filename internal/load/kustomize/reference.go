@@ -60,7 +60,7 @@ func references(k *types.Kustomization) []reference {
 	}
 	generator := func(field string, g types.GeneratorArgs) {
 		for _, f := range g.FileSources {
-			if _, path, named := strings.Cut(f, "="); named {
+			if _, path, named := strings.Cut(f, "="); named && !isRemote(f) {
 				f = path
 			}
 			add(field, toFile, f)

@@ -25,24 +25,43 @@ func looksLikeJSON(data []byte) bool {
 
 // decodeJSON reads JSON documents one after another (JSON lines as well).
 func (f *file) decodeJSON(data []byte) {
-	d := &jsonDecoder{tokens: json.NewDecoder(bytes.NewReader(data)), data: data, scalars: &f.decoder.scalars}
-	d.tokens.UseNumber()
+	d := newJSONDecoder(data, &f.decoder.scalars)
 	for {
-		d.spans, d.values = make(model.Spans, 0, 64), 0
-		token, at, err := d.next()
-		if errors.Is(err, io.EOF) {
+		content, spans, err := d.document()
+		switch {
+		case errors.Is(err, io.EOF):
 			return
-		}
-		var content any
-		if err == nil {
-			content, d.spans, err = d.value(token, at, 0)
-		}
-		if err != nil {
+		case err != nil:
 			f.fail(d.describe(err))
 			return
 		}
-		f.add(content, slices.Clip(d.spans))
+		f.add(content, slices.Clip(spans))
 	}
+}
+
+// parseJSON reads the first document.
+func (f *file) parseJSON(data []byte) (any, model.Spans, error) {
+	return newJSONDecoder(data, &f.decoder.scalars).document()
+}
+
+func newJSONDecoder(data []byte, s *scalars) *jsonDecoder {
+	d := &jsonDecoder{tokens: json.NewDecoder(bytes.NewReader(data)), data: data, scalars: s}
+	d.tokens.UseNumber()
+	return d
+}
+
+// document reads one document; io.EOF says that there is no other.
+func (d *jsonDecoder) document() (any, model.Spans, error) {
+	d.values = 0
+	token, at, err := d.next()
+	if err != nil {
+		return nil, nil, err
+	}
+	content, spans, err := d.value(token, at, 0)
+	if errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF
+	}
+	return content, spans, err
 }
 
 // jsonDecoder walks the tokens of encoding/json and counts lines beside it.
@@ -50,7 +69,6 @@ type jsonDecoder struct {
 	tokens  *json.Decoder
 	data    []byte
 	scalars *scalars
-	spans   model.Spans
 	values  int
 	// counted, line and lineStart remember how far lines were counted.
 	counted, line, lineStart int

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 	utiljson "k8s.io/apimachinery/pkg/util/json"
@@ -123,6 +124,7 @@ func TestProblems(t *testing.T) {
 		"infinity":         {"a: .inf\n", "no form in JSON", 1, 0},
 		"complex key":      {"? [a, b]\n: c\n", "key must be", 1, 0},
 		"merge of a word":  {"a: b\n<<: c\n", "merge key", 2, 0},
+		"disputed colon":   {"a: 1\nb: [c:]\n", "quote the text", 2, 0},
 		"wrong tag":        {"a: !!int x\n", "does not fit its tag", 1, 0},
 		"json second fail": {`{"apiVersion":"v1","kind":"Pod"}` + "\n{", "ends before", 2, 1},
 	} {
@@ -185,7 +187,7 @@ func TestScalars(t *testing.T) {
 	for _, text := range []string{
 		"a: &x {b: 1}\nc: *x\nd:\n  <<: *x\n  e: 2\n", "a: |\n  text\n   more\nb: >-\n  folded\n  text\n",
 		"1: a\ntrue: b\n1.5: c\nyes: d\n", "a:\nb: ''\nc: \"\\u00e9\\n\"\n", "a: !!binary aGVsbG8=\n", "a: !custom x\n",
-		"x: &m {a: 1, b: 2}\ny: &n {b: 3, c: 4}\nz: {<<: [*m, *n], d: 5}\n", "a: - b\n", "key with space: v\n? long\n: v\n",
+		"x: &m {a: 1, b: 2}\ny: &n {b: 3, c: 4}\nz: {<<: [*m, *n], d: 5}\n", "a: - b\n", "key with space: v\n? long\n: v\n", "a: ! 5\nb: !\n", "a: [b: c, \"d:\"]\n",
 	} {
 		compareWithKubectl(t, text)
 	}
@@ -202,8 +204,8 @@ func compareWithKubectl(t *testing.T, text string) {
 	}
 	f := &file{decoder: NewDecoder(), source: model.Source{File: "f"}}
 	got, decoded := decodeOne(f, text)
-	if err != nil {
-		return // what kubectl refuses may be refused later, by what it means
+	if _, isMap := want.(map[string]any); err != nil || !isMap {
+		return // no object; what kubectl refuses may be refused later, by what it means
 	}
 	if !decoded {
 		t.Errorf("%q: kubectl reads %s, we say %v", text, asJSON, f.Problems)
@@ -260,6 +262,47 @@ func FuzzDecode(f *testing.F) {
 			if n := model.Count(o.Content); n != o.SpanCount() {
 				t.Fatalf("%q: %d values but %d spans", text, n, o.SpanCount())
 			}
+		}
+	})
+}
+
+// FuzzMeaning holds what documents mean against kubectl's own way of reading.
+func FuzzMeaning(f *testing.F) {
+	for _, s := range scalarCases {
+		f.Add("a: " + s + "\nb: [" + s + "]\n? c\n: |\n  x\n")
+	}
+	f.Add("a: &x {b: 1}\nc: *x\nd: {<<: *x, e: !!str 1}\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		// Several documents, and what only one of the two parsers takes for text,
+		// are no question of meaning.
+		if len(text) > 1<<12 || strings.Contains(text, "---") || strings.Contains(text, "...") || strings.ContainsAny(text, "\x00\ufeff\u0085\u2028\u2029\r") {
+			t.Skip()
+		}
+		// A refusal is said aloud and harms nobody; another meaning would.
+		if f := (&file{decoder: NewDecoder()}); func() bool { _, ok := decodeOne(f, text); return ok }() {
+			compareWithKubectl(t, text)
+		}
+	})
+}
+
+// FuzzJSON holds the JSON reader against the API machinery's.
+func FuzzJSON(f *testing.F) {
+	f.Add(`{"a": [1, 2.5, 1e3, -0, "\ud83d\ude00", null, true], "b": {"c": 9223372036854775808}}`)
+	f.Fuzz(func(t *testing.T, text string) {
+		var want any
+		if len(text) > 1<<12 || utiljson.Unmarshal([]byte(text), &want) != nil || !looksLikeJSON([]byte(text)) || !utf8.ValidString(text) {
+			t.Skip()
+		}
+		d := &file{decoder: NewDecoder(), source: model.Source{File: "f"}}
+		content, spans, err := d.parseJSON([]byte(text))
+		if err != nil {
+			if strings.Contains(err.Error(), "given twice") || strings.Contains(err.Error(), "deeper") {
+				return
+			}
+			t.Fatalf("%q: %v", text, err)
+		}
+		if diff := cmp.Diff(normal(want), normal(content)); diff != "" || len(spans) != model.Count(content) {
+			t.Fatalf("%q (%d spans): %s", text, len(spans), diff)
 		}
 	})
 }

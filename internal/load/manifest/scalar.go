@@ -29,7 +29,7 @@ func (s *scalars) value(n *yaml.Node) (any, error) {
 	switch {
 	case n.Style&yaml.TaggedStyle != 0:
 		return tagged(n)
-	case n.Style != 0 || !ambiguous(n.Value):
+	case n.Style != 0 || n.Tag == "!" || !ambiguous(n.Value): // quoted, or said to be text
 		return s.text(n.Value), nil
 	}
 	if v, ok := s.resolved[n.Value]; ok {

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
+	yamlv2 "go.yaml.in/yaml/v2"
 	yaml "go.yaml.in/yaml/v4"
 
 	"bulkhead.dev/bulkhead/internal/model"
@@ -74,9 +76,63 @@ func (f *file) parseYAML(doc document) (any, model.Spans, error) {
 	if root.Kind == 0 || len(root.Content) == 0 {
 		return nil, nil, nil
 	}
+	if m := disputed.FindIndex(doc.text); m != nil {
+		if err := agreed(&root, doc, m[0]); err != nil {
+			return nil, nil, err
+		}
+	}
 	b := builder{scalars: &f.decoder.scalars, lines: doc.lines, spans: make(model.Spans, 0, 64)}
 	content, err := b.value(root.Content[0], b.span(root.Content[0]), 0)
 	return content, slices.Clip(b.spans), err
+}
+
+// disputed is a colon that ends an item in flow style, [a:], or a question mark
+// that begins one, [?a]. What is a key and what a text there differs between YAML
+// 1.2 and kubectl's 1.1.
+var disputed = regexp.MustCompile(`:[,\]}]|[\[{,]\s*\?`)
+
+// agreed refuses a document with such a place unless both readings are the same:
+// what is judged must be what is applied.
+func agreed(root *yaml.Node, doc document, at int) error {
+	var theirs, ours any
+	if err := yamlv2.Unmarshal(doc.text, &theirs); err != nil {
+		return nil // kubectl refuses it too
+	}
+	if err := root.Decode(&ours); err != nil {
+		return nil
+	}
+	if shape(theirs) != shape(ours) {
+		line := 1 + doc.lines + bytes.Count(doc.text[:at], []byte("\n"))
+		return problemf(line, 0, "an item in flow style ends in a colon or begins with a question mark, which YAML 1.1 (kubectl) and YAML 1.2 read differently; quote the text")
+	}
+	return nil
+}
+
+// shape writes which maps and lists a document is made of, scalars left out.
+func shape(v any) string {
+	switch v := v.(type) {
+	case map[any]any:
+		parts := make([]string, 0, len(v))
+		for k, e := range v {
+			parts = append(parts, fmt.Sprint(k)+":"+shape(e))
+		}
+		slices.Sort(parts)
+		return "{" + strings.Join(parts, ",") + "}"
+	case map[string]any:
+		parts := make([]string, 0, len(v))
+		for k, e := range v {
+			parts = append(parts, k+":"+shape(e))
+		}
+		slices.Sort(parts)
+		return "{" + strings.Join(parts, ",") + "}"
+	case []any:
+		parts := make([]string, len(v))
+		for i, e := range v {
+			parts[i] = shape(e)
+		}
+		return "[" + strings.Join(parts, ",") + "]"
+	}
+	return "."
 }
 
 // syntaxError moves the place that the parser counted from the document's start

@@ -1,0 +1,97 @@
+package network
+
+import (
+	"maps"
+	"strings"
+
+	"bulkhead.dev/bulkhead/internal/model"
+)
+
+// workload is the pods that one object makes, or a pod that nothing makes.
+type workload struct {
+	object *model.Object
+	// name is how messages name it: Deployment/web.
+	name   string
+	labels map[string]string
+}
+
+// workloads lists what makes pods, by namespace. What another of the listed
+// objects made is not listed beside its maker.
+var workloads = model.NewFact(func(w *model.World) map[string][]workload {
+	makers := map[string]bool{}
+	for _, o := range w.Objects {
+		if o.Pod() != nil {
+			makers[o.Namespace+"/"+o.Kind+"/"+o.Name] = true
+		}
+	}
+	out := map[string][]workload{}
+	seen := map[string]bool{}
+	for _, o := range w.Objects {
+		p := o.Pod()
+		if p == nil || finished(o) {
+			continue
+		}
+		kind, name := o.Kind, o.Name
+		if owner := controller(o); owner != nil {
+			kind, _ = owner["kind"].(string)
+			name, _ = owner["name"].(string)
+			if makers[o.Namespace+"/"+kind+"/"+name] {
+				continue
+			}
+		}
+		// Pods that a custom resource makes are one workload together; an object
+		// that is written twice is one as well.
+		if key := o.Namespace + "/" + kind + "/" + name; seen[key] {
+			continue
+		} else {
+			seen[key] = true
+		}
+		out[o.Namespace] = append(out[o.Namespace], workload{o, kind + "/" + name, podLabels(p)})
+	}
+	return out
+})
+
+// controller returns the owner reference of what manages an object, nil where
+// nothing does.
+func controller(o *model.Object) map[string]any {
+	owners, _ := o.Get("metadata", "ownerReferences").([]any)
+	for _, owner := range owners {
+		if m, ok := owner.(map[string]any); ok && m["controller"] == true {
+			return m
+		}
+	}
+	return nil
+}
+
+// finished pods hold no traffic, and their addresses go to others.
+func finished(o *model.Object) bool {
+	phase := o.Text("status", "phase")
+	return o.Kind == "Pod" && (phase == "Succeeded" || phase == "Failed")
+}
+
+// podLabels are the labels of an object's pods, with those that the platform adds
+// and whose value is known.
+func podLabels(p *model.Pod) map[string]string {
+	out := maps.Clone(p.Labels())
+	if out == nil {
+		out = map[string]string{}
+	}
+	if o := p.Object; o.Kind == "Job" && !strings.HasSuffix(o.Name, "*") {
+		out["batch.kubernetes.io/job-name"], out["job-name"] = o.Name, o.Name
+	}
+	return out
+}
+
+// platformLabels are put on pods with values that nobody knows beforehand.
+var platformLabels = map[string]bool{
+	"apps.kubernetes.io/pod-index":             true,
+	"batch.kubernetes.io/controller-uid":       true,
+	"batch.kubernetes.io/job-completion-index": true,
+	"batch.kubernetes.io/job-name":             true,
+	"controller-revision-hash":                 true,
+	"controller-uid":                           true,
+	"job-name":                                 true,
+	"pod-template-generation":                  true,
+	"pod-template-hash":                        true,
+	"statefulset.kubernetes.io/pod-name":       true,
+}
