@@ -47,5 +47,5 @@ func Controls() ([]*check.Control, error) {
 			}
 		}
 	}
-	return all, nil
+	return all, Attach(all)
 }

@@ -103,22 +103,41 @@ type WaiverOptions struct {
 
 // ReadWaivers collects the waivers of a snapshot: objects of WaiverKind and
 // annotations. A waiver that comes out of a chart or a kustomization waives only
-// what comes out of the same; plain files, and a cluster, waive for all.
+// what comes out of the same; plain files, and a cluster, waive for all. What an
+// earlier world has read from the same place is not read again.
 func ReadWaivers(s *model.Snapshot, o WaiverOptions) *Waivers {
 	w := &Waivers{}
-	for _, world := range s.Worlds {
+	read := map[waiverPlace]int{} // the world, counted from 1
+	for i, world := range s.Worlds {
+		var found []*waiverReader
 		for _, object := range world.Kind(WaiverKind) {
 			r := readWaiver(object, o.Known)
 			r.waiver.root = world.Root
-			w.add(r)
+			found = append(found, r)
 		}
 		for _, object := range world.Objects {
-			for _, r := range readAnnotations(object, o) {
-				w.add(r)
+			found = append(found, readAnnotations(object, o)...)
+		}
+		for _, r := range found {
+			if l := r.waiver.Location; l != nil {
+				at := waiverPlace{*l, world.Root, r.object.Ref()}
+				if read[at] != 0 && read[at] != i+1 {
+					continue
+				}
+				read[at] = i + 1
 			}
+			w.add(r)
 		}
 	}
 	return w
+}
+
+// waiverPlace is where a waiver is written. A template of a chart may write many
+// objects in one place.
+type waiverPlace struct {
+	finding.Location
+	root   string
+	object finding.Ref
 }
 
 // add keeps a waiver, or what is wrong with it.

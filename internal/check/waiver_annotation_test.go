@@ -189,6 +189,21 @@ func TestWaiverRoots(t *testing.T) {
 	}
 }
 
+// TestWaiversReadOnce reads a file of waivers that is also among what is scanned.
+func TestWaiversReadOnce(t *testing.T) {
+	text := privilegedPods(`waive.bulkhead.dev/privileged: "device; owner=team; expires=2027-01-31"`, "") + "---\n" +
+		strings.Replace(goodWaiver, "no-root", "privileged", 1) + "---\n" + strings.Replace(goodWaiver, "no-root", "nothing", 1)
+	out, once := scan(t, check.AnnotationSettings{}, worldOf(t, "", text))
+	s := &model.Snapshot{Worlds: []*model.World{worldOf(t, "", text), worldOf(t, "", text)}}
+	twice := check.ReadWaivers(s, check.WaiverOptions{Known: func(c string) bool { return c == "privileged" }}).Apply(&check.Outcome{}, today)
+	if len(once) != 3 || len(twice) != 3 {
+		t.Errorf("%d waivers, and %d when the file is read twice", len(once), len(twice))
+	}
+	if got := waivedNames(out); len(got) != 2 {
+		t.Errorf("waived %q", got)
+	}
+}
+
 func TestAnnotationSettingsValidate(t *testing.T) {
 	if err := (check.AnnotationSettings{Namespaces: []string{"dev-*", "shop"}}).Validate(); err != nil {
 		t.Error(err)

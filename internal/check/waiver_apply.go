@@ -231,7 +231,7 @@ func (u *use) report(out *Outcome) finding.WaiverUse {
 	case u.expired:
 		r.State = expired
 		if u.matches > 0 {
-			note("no longer accepts what it names: %d findings", u.matches)
+			note("no longer accepts what it names: %s", countOf(u.matches))
 		}
 		return r
 	case u.matches > 0:
@@ -243,11 +243,18 @@ func (u *use) report(out *Outcome) finding.WaiverUse {
 		}
 	}
 	if u.unknown > 0 {
-		note("%d findings that it names are unknown; only failures can be waived", u.unknown)
+		note("only failures can be waived, and not what is unknown: %s", countOf(u.unknown))
 	}
 	if u.kept > 0 {
-		note("%d findings stay, because they also stand for %s, which no waiver accepts",
-			u.kept, strings.Join(slices.Sorted(maps.Keys(u.remaining)), ", "))
+		note("accepts in part, for no waiver accepts %s in the same place; still open: %s",
+			strings.Join(slices.Sorted(maps.Keys(u.remaining)), ", "), countOf(u.kept))
 	}
 	return r
+}
+
+func countOf(findings int) string {
+	if findings == 1 {
+		return "1 finding"
+	}
+	return fmt.Sprintf("%d findings", findings)
 }

@@ -75,11 +75,10 @@ func randomWaiver(r *rand.Rand, root, name string) (map[string]any, plainWaiver)
 		delete(spec, "controls")
 		spec["control"] = list[0]
 	}
-	type resource struct{ kind, namespace, name string }
-	var resources []resource
+	var resources []plainResource
 	var items []any
 	for range 1 + r.IntN(2) {
-		res := resource{kind: pick(r, append(randomKinds, "*", "*/*", "apps/*", "D*")...), name: pick(r, randomPatterns...)}
+		res := plainResource{kind: pick(r, append(randomKinds, "*", "*/*", "apps/*", "D*")...), name: pick(r, randomPatterns...)}
 		item := map[string]any{"kind": res.kind, "name": res.name}
 		if needs := slices.Contains([]string{"Deployment", "Pod", "Service"}, res.kind); res.kind != "ClusterRole" && (needs || r.IntN(3) > 0) {
 			res.namespace = pick(r, randomPatterns...)
@@ -100,33 +99,32 @@ func randomWaiver(r *rand.Rand, root, name string) (map[string]any, plainWaiver)
 		meta["namespace"] = namespace
 	}
 	p.accepts = func(f *check.Judged) bool {
-		if root != "" && f.Root != root || namespace != "" && f.Object.Namespace != namespace || !inContainers(containers, f) {
-			return false
-		}
-		for _, res := range resources {
-			kind := res.kind
-			if !strings.ContainsAny(kind, "*/") { // a kind of Kubernetes
-				kind = map[string]string{"Deployment": "apps/Deployment", "ClusterRole": "rbac.authorization.k8s.io/ClusterRole"}[kind]
-				if kind == "" {
-					kind = "/" + res.kind
-				}
-			}
-			full := f.Object.Group + "/" + f.Object.Kind
-			if !strings.Contains(kind, "/") {
-				kind = "*/" + kind
-			}
-			sameNamespace := res.namespace == "" && f.Object.Namespace == "" || res.namespace != "" && f.Object.Namespace != "" && glob(res.namespace, f.Object.Namespace)
-			if glob(kind, full) && sameNamespace && glob(res.name, f.Object.Name) {
-				return true
-			}
-		}
-		return false
+		return (root == "" || f.Root == root) && (namespace == "" || f.Object.Namespace == namespace) && inContainers(containers, f) &&
+			slices.ContainsFunc(resources, func(res plainResource) bool { return res.accepts(f) })
 	}
 	if r.IntN(5) == 0 {
 		p.state = "invalid"
 		breakWaiver(r, spec)
 	}
 	return map[string]any{"apiVersion": "bulkhead.dev/v1", "kind": "Waiver", "metadata": meta, "spec": spec}, p
+}
+
+type plainResource struct{ kind, namespace, name string }
+
+func (res plainResource) accepts(f *check.Judged) bool {
+	kind := res.kind
+	if !strings.ContainsAny(kind, "*/") { // a kind of Kubernetes
+		kind = map[string]string{"Deployment": "apps/Deployment", "ClusterRole": "rbac.authorization.k8s.io/ClusterRole"}[kind]
+		if kind == "" {
+			kind = "/" + res.kind
+		}
+	}
+	if !strings.Contains(kind, "/") {
+		kind = "*/" + kind
+	}
+	sameNamespace := res.namespace == "" && f.Object.Namespace == "" ||
+		res.namespace != "" && f.Object.Namespace != "" && glob(res.namespace, f.Object.Namespace)
+	return glob(kind, f.Object.Group+"/"+f.Object.Kind) && sameNamespace && glob(res.name, f.Object.Name)
 }
 
 func inContainers(containers []string, f *check.Judged) bool {
@@ -363,9 +361,14 @@ func twin(out *check.Outcome, waivers []plainWaiver) twinResult {
 		}
 		res.counts[name] = sum
 	}
+	res.audit, res.invalid = twinAudit(out, waivers)
+	return res
+}
+
+func twinAudit(out *check.Outcome, waivers []plainWaiver) (audit []string, invalid int) {
 	for _, w := range waivers {
 		if w.state == "invalid" {
-			res.invalid++
+			invalid++
 			continue
 		}
 		for _, control := range w.controls {
@@ -380,8 +383,8 @@ func twin(out *check.Outcome, waivers []plainWaiver) twinResult {
 			if w.state == "expired" {
 				state, n = "expired", 0
 			}
-			res.audit = append(res.audit, fmt.Sprint(w.id, " ", control, " ", state, " ", n))
+			audit = append(audit, fmt.Sprint(w.id, " ", control, " ", state, " ", n))
 		}
 	}
-	return res
+	return audit, invalid
 }

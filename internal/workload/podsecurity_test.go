@@ -147,7 +147,7 @@ func judgePod(t *testing.T, c PodSecurityCheck, o *model.Object, minor int) []ch
 // them is not it does not.
 func TestPodSecurityVerdicts(t *testing.T) {
 	t.Parallel()
-	const pods = 5000
+	const pods = 2500
 	g := &generator{Rand: rand.New(rand.NewPCG(1, 2))}
 	checks, library := PodSecurityChecks(), newOracle(t)
 	passed, failed := map[policy.CheckID]int{}, map[policy.CheckID]int{}
@@ -322,7 +322,7 @@ func set(content any, path model.Path, value any) {
 // library then allows them, and a pod that it allowed is not changed.
 func TestPodSecurityFixes(t *testing.T) {
 	t.Parallel()
-	const pods = 500
+	const pods = 250
 	g := &generator{Rand: rand.New(rand.NewPCG(3, 4))}
 	library, controls := newOracle(t), podSecurityControlFiles(t)
 	fixed, kept := map[string]int{}, map[string]int{}

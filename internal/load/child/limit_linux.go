@@ -15,7 +15,8 @@ const addressSpaceSlack = 256 << 20
 // limitAddressSpace is the hard stop behind watchMemory: one allocation can be
 // larger than all memory before it can be seen. The runtime reserves address
 // space that it never uses, so the limit is put on top of what is reserved
-// now, and with room, so that the watch normally comes first.
+// now, and with room: garbage that the collector has not come to yet must not
+// reach it.
 func limitAddressSpace(memory int64) error {
 	statm, err := os.ReadFile("/proc/self/statm")
 	if err != nil {
@@ -26,7 +27,7 @@ func limitAddressSpace(memory int64) error {
 	if err != nil {
 		return fmt.Errorf("read /proc/self/statm: %w", err)
 	}
-	most := pages*uint64(os.Getpagesize()) + 2*uint64(memory) + addressSpaceSlack
+	most := pages*uint64(os.Getpagesize()) + 3*uint64(memory) + addressSpaceSlack
 	var now syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_AS, &now); err != nil {
 		return err

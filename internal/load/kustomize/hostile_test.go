@@ -125,7 +125,6 @@ func TestRenderStopsWhatCostsTooMuch(t *testing.T) {
 	}{
 		"anchors": {files{"kustomization.yaml": "resources: [a.yaml]\n", "a.yaml": service + bomb()}, "", Limits{MemoryBytes: 128 << 20}, []error{child.ErrMemory}},
 		"time":    {diamonds, "a0", Limits{Timeout: 2 * time.Second}, []error{child.ErrTimeout, child.ErrMemory}},
-		"memory":  {diamonds, "a0", Limits{MemoryBytes: 96 << 20}, []error{child.ErrTimeout, child.ErrMemory}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			start := time.Now()
@@ -137,7 +136,7 @@ func TestRenderStopsWhatCostsTooMuch(t *testing.T) {
 			if !stopped || !strings.Contains(err.Error(), "look for anchors") {
 				t.Errorf("got %v", err)
 			}
-			if took := time.Since(start); took > 33*time.Second {
+			if took := time.Since(start); took > 15*time.Second {
 				t.Errorf("took %s", took)
 			}
 		})

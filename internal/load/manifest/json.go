@@ -216,7 +216,7 @@ func (d *jsonDecoder) describe(err error) error {
 		offset = int(syntax.Offset)
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		message = "the text ends before the value does"
-		offset = len(d.data)
+		offset = len(bytes.TrimRight(d.data, " \t\r\n"))
 	}
 	offset = min(offset, len(d.data))
 	line := 1 + bytes.Count(d.data[:offset], []byte("\n"))
