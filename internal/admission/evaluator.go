@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"sync"
@@ -208,10 +209,14 @@ func (e *Evaluator) evaluate(ctx context.Context, s *set, o *model.Object) ([]ch
 		out[i] = check.ObjectJudgement{Control: s.controls[i], Judgement: judgement(o, r)}
 	}
 	for i, c := range s.controls {
-		if windows && c.Object.Linux {
+		var violations []check.Violation
+		if c.Object.Judge != nil {
+			violations = c.Object.Judge(in)
+			out[i] = check.ObjectJudgement{Control: c, Judgement: check.Failed(o, violations...)}
+		}
+		// The Pod Security Standards of old versions judge pods of Windows too.
+		if windows && c.Object.Linux && len(violations) == 0 {
 			out[i] = check.ObjectJudgement{Control: c, Judgement: check.Inapplicable(o)}
-		} else if c.Object.Judge != nil {
-			out[i] = check.ObjectJudgement{Control: c, Judgement: check.Failed(o, c.Object.Judge(in)...)}
 		}
 	}
 	return out, nil
@@ -236,12 +241,55 @@ func (s *set) run(ctx context.Context, o *model.Object) ([]plugincel.EvaluationR
 
 // attributesOf describes the creation of an object, as the API server would.
 func attributesOf(o *model.Object) *admission.VersionedAttributes {
-	u := &unstructured.Unstructured{Object: o.Content}
+	u := &unstructured.Unstructured{Object: withoutNulls(o.Content)}
 	gvk := schema.GroupVersionKind{Group: o.Group, Version: o.Version, Kind: o.Kind}
 	resource, _ := model.BuiltinResource(o.GroupKind)
 	gvr := schema.GroupVersionResource{Group: o.Group, Version: o.Version, Resource: resource.Name}
 	attributes := admission.NewAttributesRecord(u, nil, gvk, o.Namespace, o.Name, gvr, "", admission.Create, &metav1.CreateOptions{}, false, &user.DefaultInfo{})
 	return &admission.VersionedAttributes{Attributes: attributes, VersionedObject: admission.NewLazyObject(u), VersionedKind: gvk}
+}
+
+// withoutNulls drops fields that are null, as the API server does when it reads an
+// object into its types. Content without any is returned as it is.
+func withoutNulls(content map[string]any) map[string]any {
+	pruned, _ := prune(content)
+	return pruned.(map[string]any)
+}
+
+// prune returns v without null fields, and whether it had any.
+func prune(v any) (any, bool) {
+	switch v := v.(type) {
+	case map[string]any:
+		var out map[string]any
+		for k, e := range v {
+			p, changed := prune(e)
+			if e == nil || changed {
+				if out == nil {
+					out = maps.Clone(v)
+				}
+				if out[k] = p; e == nil {
+					delete(out, k)
+				}
+			}
+		}
+		if out != nil {
+			return out, true
+		}
+	case []any:
+		var out []any
+		for i, e := range v {
+			if p, changed := prune(e); changed {
+				if out == nil {
+					out = slices.Clone(v)
+				}
+				out[i] = p
+			}
+		}
+		if out != nil {
+			return out, true
+		}
+	}
+	return v, false
 }
 
 func judgement(o *model.Object, r plugincel.EvaluationResult) check.Judgement {

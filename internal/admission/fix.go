@@ -37,7 +37,7 @@ func (f *Fixer) Fix(ctx context.Context, c *check.Control, o *model.Object) (*fi
 	if err != nil || changed == nil {
 		return nil, err
 	}
-	before, err := json.Marshal(o.Content)
+	before, err := json.Marshal(withoutNulls(o.Content))
 	if err != nil {
 		return nil, fmt.Errorf("fix of %s on %s: %w", c.Name, o.Ref(), err)
 	}

@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"bulkhead.dev/bulkhead/internal/check"
+	"bulkhead.dev/bulkhead/internal/controlplane"
 	"bulkhead.dev/bulkhead/internal/network"
 	"bulkhead.dev/bulkhead/internal/rbac"
 	"bulkhead.dev/bulkhead/internal/workload"
@@ -20,6 +21,7 @@ func Controls() ([]*check.Control, error) {
 	var all []*check.Control
 	for _, domain := range []func() ([]*check.Control, error){
 		workload.Controls,
+		controlplane.Controls,
 		network.Controls,
 		rbac.Controls,
 	} {

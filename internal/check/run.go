@@ -35,6 +35,9 @@ type Options struct {
 	Version int
 	// Compile makes an evaluator of the controls that judge single objects.
 	Compile func(controls []*Control, parameters Parameters, version int) (ObjectEvaluator, error)
+	// Namespaces are the only ones whose objects are judged; none means all, and
+	// what belongs to the whole cluster too.
+	Namespaces []string
 	// KeepPasses keeps a record of each pass, not only its count.
 	KeepPasses bool
 }
@@ -157,7 +160,10 @@ func (r *runner) world(ctx context.Context, w *model.World, total *Outcome) erro
 
 func (r *runner) objects(ctx context.Context, objects []*model.Object, t *tally) error {
 	for _, o := range objects {
-		sc, err := r.scope(o.Namespace)
+		if !r.wanted(o.Ref()) {
+			continue
+		}
+		sc, err := r.scope(o.Ref().InNamespace())
 		if err != nil {
 			return err
 		}
@@ -171,6 +177,10 @@ func (r *runner) objects(ctx context.Context, objects []*model.Object, t *tally)
 		}
 	}
 	return nil
+}
+
+func (r *runner) wanted(o finding.Ref) bool {
+	return len(r.Namespaces) == 0 || slices.Contains(r.Namespaces, o.InNamespace())
 }
 
 func (r *runner) worldControl(w *model.World, c *Control, t *tally) error {
@@ -188,7 +198,10 @@ func (r *runner) worldControl(w *model.World, c *Control, t *tally) error {
 		return sc.parameters[c.Name]
 	}}
 	for _, j := range c.World(in) {
-		sc, err := r.scope(j.ref().Namespace)
+		if !r.wanted(j.ref()) {
+			continue
+		}
+		sc, err := r.scope(j.ref().InNamespace())
 		if err != nil {
 			return err
 		}

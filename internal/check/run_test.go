@@ -100,6 +100,14 @@ func TestRun(t *testing.T) {
 	}
 }
 
+// TestNulls: the API server reads a null field as an absent one.
+func TestNulls(t *testing.T) {
+	out := run(t, decode(t, "apiVersion: v1\nkind: Pod\nmetadata: {name: nulls}\nspec:\n  initContainers:\n  volumes: null\n  containers:\n  - {name: one, securityContext: {privileged: true}, ports: }\n"), check.Settings{}, privileged("p"))
+	if c := *out.Counts["p"]; c.Fail != 1 || c.Unknown != 0 || len(out.Unmet) > 0 {
+		t.Errorf("got %+v, unmet %v", c, out.Unmet)
+	}
+}
+
 func TestSubsume(t *testing.T) {
 	weak, strict := privileged("weak"), privileged("strict", "weak")
 	weak.Severity, strict.Severity = finding.Critical, finding.Medium

@@ -47,8 +47,8 @@ type overrides struct {
 type waiverConfig struct {
 	Files       []string `yaml:"files"`
 	Annotations *bool    `yaml:"annotations"`
-	// AnnotationNamespaces are patterns of namespaces whose annotations count;
-	// empty means all.
+	// AnnotationNamespaces are patterns of namespaces whose annotations count: all
+	// where it is left out, none where the list is empty.
 	AnnotationNamespaces []string `yaml:"annotationNamespaces"`
 }
 

@@ -46,7 +46,7 @@ func (s *scan) addFixes(ctx context.Context, out *check.Outcome) error {
 		g.Go(func() error {
 			fixers := map[string]*admission.Fixer{}
 			for k := range work {
-				key, parameters := s.settings.ParametersFor(k.object.Namespace, s.controls)
+				key, parameters := s.settings.ParametersFor(k.object.Ref().InNamespace(), s.controls)
 				if fixers[key] == nil {
 					fixers[key] = admission.NewFixer(parameters)
 				}

@@ -194,17 +194,19 @@ func (s *scan) run(ctx context.Context, paths []string) (*finding.Result, error)
 	if err != nil {
 		return nil, err
 	}
-	out, err := check.Run(ctx, snapshot, check.Options{Controls: s.controls, Settings: s.settings, Version: s.minor, KeepPasses: s.showPass,
+	out, err := check.Run(ctx, snapshot, check.Options{Controls: s.controls, Settings: s.settings, Version: s.minor,
+		Namespaces: s.onlyNamespaces, KeepPasses: s.showPass,
 		Compile: func(cs []*check.Control, p check.Parameters, v int) (check.ObjectEvaluator, error) {
 			return admission.Compile(cs, p, v)
 		}})
 	if err != nil {
 		return nil, err
 	}
-	if len(s.onlyNamespaces) > 0 {
-		out.Findings = slices.DeleteFunc(out.Findings, func(f check.Judged) bool { return !slices.Contains(s.onlyNamespaces, f.Object.Namespace) })
-	}
 	audit := waivers.Apply(out, time.Now())
+	if len(s.onlyNamespaces) > 0 {
+		// Whether a waiver for elsewhere is of use was not looked at.
+		audit = slices.DeleteFunc(audit, func(u finding.WaiverUse) bool { return u.State == "unused" })
+	}
 	known := 0
 	if baseline != nil {
 		known = baseline.Apply(out)

@@ -22,29 +22,33 @@ type rule struct {
 	why    string
 }
 
+// domain is what a domain may import of the project.
 var domain = []string{"finding", "model", "check", "admission"}
 
 var rules = []rule{
 	{"finding", nil, []string{"k8s.io/", "github.com/"}, "reports, stores and dashboards read findings and need nothing else"},
 	{"model", []string{"finding"}, clients, "a snapshot is data: it knows no client and does no I/O"},
 	{"check", []string{"finding", "model"}, clients, "a control is a pure function"},
-	{"admission", []string{"finding", "model", "check"}, []string{"k8s.io/client-go/rest", "helm.sh/"}, "policies are evaluated offline"},
-	{"workload", domain, clients, "a domain imports no other: what it needs of one is an argument"},
-	{"rbac", domain, clients, "a domain imports no other: what it needs of one is an argument"},
-	{"network", domain, clients, "a domain imports no other: what it needs of one is an argument"},
-	{"image", domain, clients, "a domain imports no other: what it needs of one is an argument"},
-	{"controlplane", domain, clients, "a domain imports no other: what it needs of one is an argument"},
+	{"admission", []string{"finding", "model", "check"}, []string{"helm.sh/", "sigs.k8s.io/kustomize/"}, "policies are evaluated offline; of the Kubernetes libraries it needs the evaluators of k8s.io/apiserver, which bring client-go along"},
+	{"workload", domain, renderers, "a domain imports no other: what it needs of one is an argument"},
+	{"rbac", domain, renderers, "a domain imports no other: what it needs of one is an argument"},
+	{"network", domain, renderers, "a domain imports no other: what it needs of one is an argument"},
+	{"image", domain, renderers, "a domain imports no other: what it needs of one is an argument"},
+	{"controlplane", domain, renderers, "a domain imports no other: what it needs of one is an argument"},
 	{"load", []string{"finding", "model", "load/*"}, nil, "loading knows nothing of what is made of a snapshot"},
 	{"load/manifest", []string{"finding", "model"}, clients, "a decoder reads bytes"},
 	{"load/helm", []string{"finding", "model", "load/child"}, nil, "loading knows nothing of what is made of a snapshot"},
 	{"load/kustomize", []string{"finding", "model", "load/child"}, nil, "loading knows nothing of what is made of a snapshot"},
 	{"load/child", nil, nil, "it runs processes and knows nothing of what they do"},
-	{"report", []string{"finding"}, []string{"k8s.io/client-go/", "k8s.io/apiserver/"}, "a result carries all that a report needs"},
+	{"report", []string{"finding"}, []string{"k8s.io/client-go/rest", "k8s.io/apiserver/"}, "a result carries all that a report needs"},
 	{"catalog", append([]string{"workload", "rbac", "network", "image", "controlplane"}, domain...), nil, "the catalogue lists what the domains have"},
 }
 
 // clients are modules that talk to the outside.
 var clients = []string{"k8s.io/client-go/rest", "k8s.io/client-go/kubernetes", "helm.sh/", "sigs.k8s.io/kustomize/"}
+
+// renderers run what a chart or a kustomization says.
+var renderers = []string{"helm.sh/", "sigs.k8s.io/kustomize/"}
 
 type listed struct {
 	ImportPath string

@@ -54,6 +54,15 @@ func (r Ref) String() string {
 	return s
 }
 
+// InNamespace is the namespace whose settings and filters concern the object: its
+// own, or for a Namespace itself its name.
+func (r Ref) InNamespace() string {
+	if r.Kind == "Namespace" && r.Group == "" {
+		return r.Name
+	}
+	return r.Namespace
+}
+
 // Location is a place in a source file. Line and Column count from 1; 0 is
 // unknown. Column counts bytes, as compilers do.
 type Location struct {

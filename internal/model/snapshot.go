@@ -74,13 +74,18 @@ func NewWorld(objects []*Object, o WorldOptions) *World {
 		templates[t.GroupKind] = t.Path
 	}
 	for _, obj := range objects {
-		switch scope.of(obj.GroupKind) {
+		path, makesPod := templates[obj.GroupKind]
+		in := scope.of(obj.GroupKind)
+		if in == unknownScope && makesPod {
+			in = namespaced // pods live in namespaces, and so does what makes them
+		}
+		switch in {
 		case clusterScoped:
 			obj.Namespace, obj.NamespaceWritten = "", false
 		case namespaced:
 			obj.Namespace = cmp.Or(obj.Namespace, defaultNamespace)
 		}
-		if path, ok := templates[obj.GroupKind]; ok {
+		if makesPod {
 			obj.pod = newPod(obj, path)
 		}
 		w.byKind[obj.GroupKind] = append(w.byKind[obj.GroupKind], obj)
