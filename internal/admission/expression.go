@@ -127,7 +127,7 @@ func owned(c *check.Control, values map[string]any) ([]check.Variable, func(stri
 	if len(c.Parameters) > 0 {
 		own = slices.Insert(own, 0, check.Variable{Name: "params", Expression: literal(values)})
 	}
-	prefix := strings.ReplaceAll(c.Name, "-", "_") + "__"
+	prefix := strings.ReplaceAll(c.Name, "-", "_") + "_V_" // not "__", which the API server unescapes at each use
 	rename := func(text string) string {
 		return variableUse.ReplaceAllStringFunc(text, func(use string) string {
 			name := strings.TrimPrefix(use, "variables.")

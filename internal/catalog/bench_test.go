@@ -65,3 +65,34 @@ func BenchmarkCompile(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkControl measures each single-object control of pods alone, shared
+// variables included: the first place to look when a scan became slow.
+func BenchmarkControl(b *testing.B) {
+	data, err := os.ReadFile(filepath.Join("..", "..", "examples", "shop", "20-backend.yaml"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	f := manifest.NewDecoder().Decode(model.Source{File: "f.yaml"}, data)
+	model.NewWorld(f.Objects, model.WorldOptions{})
+	all, err := Controls()
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, c := range all {
+		if c.Object == nil || !c.Object.Pods {
+			continue
+		}
+		b.Run(c.Name, func(b *testing.B) {
+			e, err := admission.Compile([]*check.Control{c}, check.Defaults([]*check.Control{c}), 37)
+			if err != nil {
+				b.Fatal(err)
+			}
+			for b.Loop() {
+				if _, err := e.Evaluate(b.Context(), f.Objects[1]); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

@@ -11,6 +11,7 @@ import (
 
 	"bulkhead.dev/bulkhead/internal/check"
 	"bulkhead.dev/bulkhead/internal/controlplane"
+	"bulkhead.dev/bulkhead/internal/image"
 	"bulkhead.dev/bulkhead/internal/network"
 	"bulkhead.dev/bulkhead/internal/rbac"
 	"bulkhead.dev/bulkhead/internal/workload"
@@ -21,6 +22,7 @@ func Controls() ([]*check.Control, error) {
 	var all []*check.Control
 	for _, domain := range []func() ([]*check.Control, error){
 		workload.Controls,
+		image.Controls,
 		controlplane.Controls,
 		network.Controls,
 		rbac.Controls,

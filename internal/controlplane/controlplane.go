@@ -27,5 +27,8 @@ func Controls() ([]*check.Control, error) {
 	if _, err := readLifecycles(); err != nil {
 		return nil, err
 	}
-	return append(controls, noDeprecatedAPIs(), namespaceLimits(), namespaceQuota(), noRemovedAPIs()), nil
+	for _, c := range []check.Control{deprecatedAPIs, namespaceLimits, namespaceQuota, noRemovedAPIs} {
+		controls = append(controls, &c)
+	}
+	return controls, nil
 }

@@ -9,7 +9,6 @@ import (
 	"sync"
 
 	"bulkhead.dev/bulkhead/internal/check"
-	"bulkhead.dev/bulkhead/internal/finding"
 	"bulkhead.dev/bulkhead/internal/model"
 )
 
@@ -91,6 +90,8 @@ func (l lifecycle) advice(kind string, version int) string {
 	switch {
 	case kind == "PodSecurityPolicy":
 		return "use the labels of Pod Security on namespaces, and admission policies for what they do not cover"
+	case kind == "Endpoints":
+		return "use EndpointSlice of discovery.k8s.io/v1"
 	case kind == "ComponentStatus":
 		return "ask the health endpoints of the components"
 	case kind == "PodPreset":
@@ -151,7 +152,7 @@ func judgeVersions(detail func(lifecycle, versionedKind, int) string) func(*chec
 			case listed && d != "":
 				out = append(out, check.Failed(o, check.Violation{Path: used.path, Detail: d}))
 			default:
-				out = append(out, check.Passed(o, finding.Evidence{Source: o.Ref().String(), Detail: used.apiVersion}))
+				out = append(out, check.Passed(o))
 			}
 		}
 		return out

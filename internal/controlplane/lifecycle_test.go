@@ -3,7 +3,6 @@ package controlplane
 import (
 	"fmt"
 	"os"
-	"slices"
 	"strings"
 	"testing"
 
@@ -55,7 +54,7 @@ func TestDeclaredLifecycles(t *testing.T) {
 		}); ok {
 			// Where the replacement is old as well, the table names what replaced that.
 			group, _, _ := strings.Cut(got.instead, "/")
-			if want := d.APILifecycleReplacement(); group != want.Group {
+			if want := d.APILifecycleReplacement(); got.instead != "" && group != want.Group {
 				t.Errorf("%v: the table says to use %q, k8s.io/api %s", key, got.instead, want.GroupVersion())
 			}
 		}
@@ -126,11 +125,9 @@ func TestServedVersions(t *testing.T) {
 	}
 	replaced := 0
 	for key, l := range table.of {
-		group, _, _ := strings.Cut(l.instead, "/")
-		// Scale and Eviction are subresources; of the alpha and beta versions that are
-		// served, only those that are switched on can be seen.
-		if l.instead == "" || l.since > minor || key.kind == "Scale" || key.kind == "Eviction" || strings.Contains(l.instead, "beta") ||
-			slices.Contains([]string{"ClusterTrustBundle", "PodCertificateRequest"}, key.kind) && group == "certificates.k8s.io" && minor < 37 {
+		// Scale and Eviction are subresources; beta versions are served where they are
+		// switched on.
+		if l.instead == "" || l.since > minor || key.kind == "Scale" || key.kind == "Eviction" || strings.Contains(l.instead, "beta") {
 			continue
 		}
 		if !served[versionedKind{l.instead, key.kind}] {
@@ -178,7 +175,7 @@ func TestVersions(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			w := model.NewWorld([]*model.Object{test.object}, model.WorldOptions{Live: test.live})
-			for control, want := range map[*check.Control]string{noRemovedAPIs(): test.removed, noDeprecatedAPIs(): test.deprecating} {
+			for control, want := range map[*check.Control]string{&noRemovedAPIs: test.removed, &deprecatedAPIs: test.deprecating} {
 				got := ""
 				for _, j := range control.World(&check.Input{World: w, Version: test.version}) {
 					for _, v := range j.Violations {
@@ -206,7 +203,7 @@ func TestNamespaceBounds(t *testing.T) {
 			"[Namespace/shop unknown its ResourceQuotas were not read: forbidden]"},
 	} {
 		var got []string
-		for _, j := range namespaceQuota().World(&check.Input{World: model.NewWorld([]*model.Object{quota}, test.options)}) {
+		for _, j := range namespaceQuota.World(&check.Input{World: model.NewWorld([]*model.Object{quota}, test.options)}) {
 			got = append(got, fmt.Sprintf("%s %s %s", j.Ref, j.Verdict, j.Reason))
 		}
 		if fmt.Sprint(got) != test.want {

@@ -19,20 +19,19 @@ func boundsContainers(o *model.Object) bool {
 	})
 }
 
-func namespaceLimits() *check.Control {
-	return &check.Control{
-		Rule: finding.Rule{
-			Name: "namespace-limits", Title: "Namespaces have limits for containers that name none", Severity: finding.Low, Layer: finding.LayerNamespace, Since: "v0.1",
-			Why: "A container without limits takes whatever its node has, and what shares the node is evicted or starved. " +
-				"A LimitRange gives a bound to those that name none.",
-			Remedy:    "Add a LimitRange of type Container with default and defaultRequest.",
-			FixSafety: finding.FixManual,
-		},
-		FixNote: "Decide what a container gets that names nothing.",
-		Needs:   []model.GroupKind{namespaceKind, limitRangeKind},
-		World:   judgeNamespaces(limitRangeKind, boundsContainers, "no LimitRange bounds containers that name no limits"),
-		Examples: check.Examples{
-			Bad: []string{`apiVersion: v1
+var namespaceLimits = check.Control{
+	Rule: finding.Rule{
+		Name: "namespace-limits", Title: "Namespaces have limits for containers that name none", Severity: finding.Low, Layer: finding.LayerNamespace, Since: "v0.1",
+		Why: "A container without limits takes whatever its node has, and what shares the node is evicted or starved. " +
+			"A LimitRange gives a bound to those that name none.",
+		Remedy:    "Add a LimitRange of type Container with default and defaultRequest.",
+		FixSafety: finding.FixManual,
+	},
+	FixNote: "Decide what a container gets that names nothing.",
+	Needs:   []model.GroupKind{namespaceKind, limitRangeKind},
+	World:   judgeNamespaces(limitRangeKind, boundsContainers, "no LimitRange bounds containers that name no limits"),
+	Examples: check.Examples{
+		Bad: []string{`apiVersion: v1
 kind: Namespace
 metadata:
   name: shop # want
@@ -47,7 +46,7 @@ spec:
     - type: PersistentVolumeClaim
       max: {storage: 10Gi}
 `},
-			Good: []string{`apiVersion: v1
+		Good: []string{`apiVersion: v1
 kind: Namespace
 metadata:
   name: shop
@@ -63,6 +62,5 @@ spec:
       default: {cpu: 500m, memory: 256Mi}
       defaultRequest: {cpu: 100m, memory: 128Mi}
 `},
-		},
-	}
+	},
 }

@@ -25,20 +25,19 @@ func boundsCompute(o *model.Object) bool {
 	return false
 }
 
-func namespaceQuota() *check.Control {
-	return &check.Control{
-		Rule: finding.Rule{
-			Name: "namespace-quota", Title: "Namespaces have a quota", Severity: finding.Low, Layer: finding.LayerNamespace, Since: "v0.1",
-			Why: "Without a ResourceQuota one namespace can fill the cluster, by a bug, a runaway autoscaler or a miner, " +
-				"and the pods of all others stay pending.",
-			Remedy:    "Add a ResourceQuota that bounds CPU, memory or the number of pods.",
-			FixSafety: finding.FixManual,
-		},
-		FixNote: "Decide how much the namespace may use.",
-		Needs:   []model.GroupKind{namespaceKind, resourceQuotaKind},
-		World:   judgeNamespaces(resourceQuotaKind, boundsCompute, "no ResourceQuota bounds what its pods may use"),
-		Examples: check.Examples{
-			Bad: []string{`apiVersion: v1
+var namespaceQuota = check.Control{
+	Rule: finding.Rule{
+		Name: "namespace-quota", Title: "Namespaces have a quota", Severity: finding.Low, Layer: finding.LayerNamespace, Since: "v0.1",
+		Why: "Without a ResourceQuota one namespace can fill the cluster, by a bug, a runaway autoscaler or a miner, " +
+			"and the pods of all others stay pending.",
+		Remedy:    "Add a ResourceQuota that bounds CPU, memory or the number of pods.",
+		FixSafety: finding.FixManual,
+	},
+	FixNote: "Decide how much the namespace may use.",
+	Needs:   []model.GroupKind{namespaceKind, resourceQuotaKind},
+	World:   judgeNamespaces(resourceQuotaKind, boundsCompute, "no ResourceQuota bounds what its pods may use"),
+	Examples: check.Examples{
+		Bad: []string{`apiVersion: v1
 kind: Namespace
 metadata:
   name: shop # want
@@ -57,7 +56,7 @@ spec:
   hard:
     services.loadbalancers: "1"
 `},
-			Good: []string{`apiVersion: v1
+		Good: []string{`apiVersion: v1
 kind: Namespace
 metadata:
   name: shop
@@ -77,6 +76,5 @@ kind: Namespace
 metadata:
   name: kube-system
 `},
-		},
-	}
+	},
 }

@@ -90,6 +90,9 @@ func exposed(detail string) check.Judgement {
 // describeOpen says which workloads no policy isolates.
 func describeOpen(all []workload, own []*policy, d direction) string {
 	var open []string
+	if !fewEnough(own, all) {
+		all = nil
+	}
 	for _, w := range all {
 		if w.object.Pod().Spec["hostNetwork"] == true {
 			continue // policies do not apply to the node's own network

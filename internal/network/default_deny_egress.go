@@ -5,21 +5,20 @@ import (
 	"bulkhead.dev/bulkhead/internal/finding"
 )
 
-func defaultDenyEgress() *check.Control {
-	return &check.Control{
-		Rule: finding.Rule{
-			Name: "default-deny-egress", Title: "Namespaces deny egress by default", Severity: finding.Medium, Layer: finding.LayerNetwork, Since: "v0.1",
-			Why: "A pod that may connect anywhere fetches an attacker's tools, sends what it holds to the internet, " +
-				"and asks the cloud's metadata service for the node's credentials.",
-			Remedy: "Add a NetworkPolicy with podSelector: {} and policyTypes: [Egress] that allows DNS (UDP and TCP port 53) and nothing else, " +
-				"and beside it one policy for each connection that is wanted.",
-			FixSafety: finding.FixManual,
-		},
-		FixNote: "Decide which connections the pods need; the policies that allow them have to be there first.",
-		Needs:   defaultDenyNeeds,
-		World:   judgeDefaultDeny(egress),
-		Examples: check.Examples{
-			Bad: []string{`# Without policyTypes a policy without egress rules is about ingress alone.
+var defaultDenyEgress = check.Control{
+	Rule: finding.Rule{
+		Name: "default-deny-egress", Title: "Namespaces deny egress by default", Severity: finding.Medium, Layer: finding.LayerNetwork, Since: "v0.1",
+		Why: "A pod that may connect anywhere fetches an attacker's tools, sends what it holds to the internet, " +
+			"and asks the cloud's metadata service for the node's credentials.",
+		Remedy: "Add a NetworkPolicy with podSelector: {} and policyTypes: [Egress] that allows DNS (UDP and TCP port 53) and nothing else, " +
+			"and beside it one policy for each connection that is wanted.",
+		FixSafety: finding.FixManual,
+	},
+	FixNote: "Decide which connections the pods need; the policies that allow them have to be there first.",
+	Needs:   defaultDenyNeeds,
+	World:   judgeDefaultDeny(egress),
+	Examples: check.Examples{
+		Bad: []string{`# Without policyTypes a policy without egress rules is about ingress alone.
 apiVersion: v1
 kind: Namespace
 metadata:
@@ -50,7 +49,7 @@ spec:
     - to:
         - ipBlock: {cidr: 0.0.0.0/0}
 `},
-			Good: []string{`apiVersion: v1
+		Good: []string{`apiVersion: v1
 kind: Namespace
 metadata:
   name: shop
@@ -98,6 +97,5 @@ spec:
       to:
         - networks: [0.0.0.0/0, "::/0"]
 `},
-		},
-	}
+	},
 }

@@ -5,21 +5,20 @@ import (
 	"bulkhead.dev/bulkhead/internal/finding"
 )
 
-func defaultDenyIngress() *check.Control {
-	return &check.Control{
-		Rule: finding.Rule{
-			Name: "default-deny-ingress", Title: "Namespaces deny ingress by default", Severity: finding.Medium, Layer: finding.LayerNetwork, Since: "v0.1",
-			Why: "Without a policy every pod of the cluster may connect to every port of these pods. One that is broken into " +
-				"reaches the databases and the internal interfaces of all others.",
-			Remedy: "Add a NetworkPolicy with podSelector: {} and policyTypes: [Ingress] and no rules, " +
-				"and beside it one policy for each connection that is wanted.",
-			FixSafety: finding.FixManual,
-		},
-		FixNote: "Decide which connections the pods need; the policies that allow them have to be there first.",
-		Needs:   defaultDenyNeeds,
-		World:   judgeDefaultDeny(ingress),
-		Examples: check.Examples{
-			Bad: []string{`apiVersion: v1
+var defaultDenyIngress = check.Control{
+	Rule: finding.Rule{
+		Name: "default-deny-ingress", Title: "Namespaces deny ingress by default", Severity: finding.Medium, Layer: finding.LayerNetwork, Since: "v0.1",
+		Why: "Without a policy every pod of the cluster may connect to every port of these pods. One that is broken into " +
+			"reaches the databases and the internal interfaces of all others.",
+		Remedy: "Add a NetworkPolicy with podSelector: {} and policyTypes: [Ingress] and no rules, " +
+			"and beside it one policy for each connection that is wanted.",
+		FixSafety: finding.FixManual,
+	},
+	FixNote: "Decide which connections the pods need; the policies that allow them have to be there first.",
+	Needs:   defaultDenyNeeds,
+	World:   judgeDefaultDeny(ingress),
+	Examples: check.Examples{
+		Bad: []string{`apiVersion: v1
 kind: Namespace
 metadata:
   name: shop # want
@@ -89,7 +88,7 @@ spec:
   ingress:
     - {}
 `},
-			Good: []string{`apiVersion: v1
+		Good: []string{`apiVersion: v1
 kind: Namespace
 metadata:
   name: shop
@@ -136,6 +135,5 @@ spec:
       from:
         - namespaces: {}
 `},
-		},
-	}
+	},
 }

@@ -61,21 +61,20 @@ func labelKey(labels map[string]string) string {
 	return strings.Join(parts, ",")
 }
 
-func distinguishableWorkloads() *check.Control {
-	return &check.Control{
-		Rule: finding.Rule{
-			Name: "distinguishable-workloads", Title: "Labels tell workloads apart", Severity: finding.Low, Layer: finding.LayerNetwork, Since: "v0.1",
-			Why: "Services and network policies choose pods by their labels. Where two workloads have the same ones, " +
-				"a Service sends requests to both and a policy that opens a port opens it on both; pods without labels cannot be chosen at all.",
-			Remedy:    "Give the pods of each workload a label of their own, such as app.kubernetes.io/name or app.kubernetes.io/component.",
-			FixSafety: finding.FixManual,
-		},
-		FixNote: "Decide which label tells the workload apart. The selector of a Deployment cannot be changed; a label can be added beside it.",
-		Needs: []model.GroupKind{{Kind: "Pod"}, {Group: "apps", Kind: "Deployment"}, {Group: "apps", Kind: "ReplicaSet"},
-			{Group: "apps", Kind: "StatefulSet"}, {Group: "apps", Kind: "DaemonSet"}, {Group: "batch", Kind: "Job"}, {Group: "batch", Kind: "CronJob"}},
-		World: judgeDistinguishable,
-		Examples: check.Examples{
-			Bad: []string{`apiVersion: apps/v1
+var distinguishableWorkloads = check.Control{
+	Rule: finding.Rule{
+		Name: "distinguishable-workloads", Title: "Labels tell workloads apart", Severity: finding.Low, Layer: finding.LayerNetwork, Since: "v0.1",
+		Why: "Services and network policies choose pods by their labels. Where two workloads have the same ones, " +
+			"a Service sends requests to both and a policy that opens a port opens it on both; pods without labels cannot be chosen at all.",
+		Remedy:    "Give the pods of each workload a label of their own, such as app.kubernetes.io/name or app.kubernetes.io/component.",
+		FixSafety: finding.FixManual,
+	},
+	FixNote: "Decide which label tells the workload apart. The selector of a Deployment cannot be changed; a label can be added beside it.",
+	Needs: []model.GroupKind{{Kind: "Pod"}, {Group: "apps", Kind: "Deployment"}, {Group: "apps", Kind: "ReplicaSet"},
+		{Group: "apps", Kind: "StatefulSet"}, {Group: "apps", Kind: "DaemonSet"}, {Group: "batch", Kind: "Job"}, {Group: "batch", Kind: "CronJob"}},
+	World: judgeDistinguishable,
+	Examples: check.Examples{
+		Bad: []string{`apiVersion: apps/v1
 kind: Deployment
 metadata:
   name: api
@@ -123,7 +122,7 @@ spec:
             - name: report
               image: example.com/report:1
 `},
-			Good: []string{`apiVersion: apps/v1
+		Good: []string{`apiVersion: apps/v1
 kind: Deployment
 metadata:
   name: api
@@ -181,6 +180,5 @@ spec:
     - name: test
       image: example.com/test:1
 `},
-		},
-	}
+	},
 }

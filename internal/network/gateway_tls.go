@@ -56,21 +56,20 @@ func plainDetail(w *model.World, l listener, secure bool) string {
 	return ""
 }
 
-func gatewayTLS() *check.Control {
-	return &check.Control{
-		Rule: finding.Rule{
-			Name: "gateway-tls", Title: "Gateway listeners serve with TLS", Severity: finding.Medium, Layer: finding.LayerNetwork, Since: "v0.1",
-			Why: "What a listener serves in plain text, cookies and passwords among it, can be read and changed by everyone on the way. " +
-				"A route that names no section of the Gateway is served by its plain listeners as well.",
-			Remedy: "Serve routes from a listener of protocol HTTPS: set sectionName in their parentRefs. " +
-				"Leave on the HTTP listener one HTTPRoute whose only filter is a RequestRedirect with scheme https.",
-			FixSafety: finding.FixManual,
-		},
-		FixNote: "Decide which certificate the hosts are served with.",
-		Needs:   slices.Concat([]model.GroupKind{gatewayKind}, plainRoutes),
-		World:   judgeGateways,
-		Examples: check.Examples{
-			Bad: []string{`apiVersion: gateway.networking.k8s.io/v1
+var gatewayTLS = check.Control{
+	Rule: finding.Rule{
+		Name: "gateway-tls", Title: "Gateway listeners serve with TLS", Severity: finding.Medium, Layer: finding.LayerNetwork, Since: "v0.1",
+		Why: "What a listener serves in plain text, cookies and passwords among it, can be read and changed by everyone on the way. " +
+			"A route that names no section of the Gateway is served by its plain listeners as well.",
+		Remedy: "Serve routes from a listener of protocol HTTPS: set sectionName in their parentRefs. " +
+			"Leave on the HTTP listener one HTTPRoute whose only filter is a RequestRedirect with scheme https.",
+		FixSafety: finding.FixManual,
+	},
+	FixNote: "Decide which certificate the hosts are served with.",
+	Needs:   slices.Concat([]model.GroupKind{gatewayKind}, plainRoutes),
+	World:   judgeGateways,
+	Examples: check.Examples{
+		Bad: []string{`apiVersion: gateway.networking.k8s.io/v1
 kind: Gateway
 metadata:
   name: front
@@ -110,7 +109,7 @@ spec:
       port: 80
       protocol: HTTP # want
 `},
-			Good: []string{`apiVersion: gateway.networking.k8s.io/v1
+		Good: []string{`apiVersion: gateway.networking.k8s.io/v1
 kind: Gateway
 metadata:
   name: front
@@ -182,6 +181,5 @@ spec:
     - backendRefs:
         - {name: web, port: 80}
 `},
-		},
-	}
+	},
 }

@@ -24,13 +24,10 @@ func Controls() ([]*check.Control, error) {
 	if err != nil {
 		return nil, err
 	}
-	return append(controls,
-		defaultDenyIngress(),
-		defaultDenyEgress(),
-		distinguishableWorkloads(),
-		gatewayTLS(),
-		networkPolicySelectsPods(),
-	), nil
+	for _, c := range []check.Control{defaultDenyIngress, defaultDenyEgress, distinguishableWorkloads, gatewayTLS, networkPolicySelectsPods} {
+		controls = append(controls, &c)
+	}
+	return controls, nil
 }
 
 var (

@@ -28,6 +28,8 @@ func judgeSelector(w *model.World, namespace string, p *policy) check.Judgement 
 	switch {
 	case p.problem != "":
 		return check.Unobserved(p.object, "%s", p.problem)
+	case !fewEnough(policies.Of(w)[namespace], workloads.Of(w)[namespace]):
+		return check.Unobserved(p.object, "namespace %s has too many policies and workloads to compare them all", namespace)
 	case p.selectsAll() || slices.ContainsFunc(workloads.Of(w)[namespace], selects):
 		return check.Passed(p.object)
 	case !w.Closed(namespace) || unknownMakers.Of(w)[namespace] || !w.Live && usesPlatformLabels(p.selector):
@@ -57,21 +59,20 @@ func usesPlatformLabels(s labels.Selector) bool {
 	return slices.ContainsFunc(requirements, func(r labels.Requirement) bool { return platformLabels[r.Key()] })
 }
 
-func networkPolicySelectsPods() *check.Control {
-	return &check.Control{
-		Rule: finding.Rule{
-			Name: "network-policy-selects-pods", Title: "Network policies select some pod", Severity: finding.Low, Layer: finding.LayerNetwork, Since: "v0.1",
-			Why: "A policy that selects nothing protects nothing, and looks as if it did. " +
-				"Mostly a label is misspelt, or was changed on the workload only.",
-			Remedy:    "Correct spec.podSelector, or delete the policy.",
-			FixSafety: finding.FixManual,
-		},
-		FixNote: "Decide which pods were meant.",
-		Needs: slices.Concat([]model.GroupKind{networkPolicyKind}, []model.GroupKind{{Kind: "Pod"}, {Group: "apps", Kind: "Deployment"},
-			{Group: "apps", Kind: "StatefulSet"}, {Group: "apps", Kind: "DaemonSet"}, {Group: "batch", Kind: "Job"}, {Group: "batch", Kind: "CronJob"}}),
-		World: judgeSelectsPods,
-		Examples: check.Examples{
-			Bad: []string{`apiVersion: v1
+var networkPolicySelectsPods = check.Control{
+	Rule: finding.Rule{
+		Name: "network-policy-selects-pods", Title: "Network policies select some pod", Severity: finding.Low, Layer: finding.LayerNetwork, Since: "v0.1",
+		Why: "A policy that selects nothing protects nothing, and looks as if it did. " +
+			"Mostly a label is misspelt, or was changed on the workload only.",
+		Remedy:    "Correct spec.podSelector, or delete the policy.",
+		FixSafety: finding.FixManual,
+	},
+	FixNote: "Decide which pods were meant.",
+	Needs: slices.Concat([]model.GroupKind{networkPolicyKind}, []model.GroupKind{{Kind: "Pod"}, {Group: "apps", Kind: "Deployment"},
+		{Group: "apps", Kind: "StatefulSet"}, {Group: "apps", Kind: "DaemonSet"}, {Group: "batch", Kind: "Job"}, {Group: "batch", Kind: "CronJob"}}),
+	World: judgeSelectsPods,
+	Examples: check.Examples{
+		Bad: []string{`apiVersion: v1
 kind: Namespace
 metadata:
   name: shop
@@ -103,7 +104,7 @@ spec:
         - name: postgres
           image: example.com/postgres:17
 `},
-			Good: []string{`# The pods may be made by other files than these.
+		Good: []string{`# The pods may be made by other files than these.
 apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
 metadata:
@@ -151,6 +152,5 @@ spec:
             - name: report
               image: example.com/report:1
 `},
-		},
-	}
+	},
 }

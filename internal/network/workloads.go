@@ -51,6 +51,12 @@ var workloads = model.NewFact(func(w *model.World) map[string][]workload {
 	return out
 })
 
+// fewEnough reports whether each policy can be held against each workload in
+// little time: ten million comparisons take about a second.
+func fewEnough(policies []*policy, workloads []workload) bool {
+	return len(policies)*len(workloads) <= 10_000_000
+}
+
 // controller returns the owner reference of what manages an object, nil where
 // nothing does.
 func controller(o *model.Object) map[string]any {

@@ -1,12 +1,9 @@
 package rbac
 
 import (
-	"cmp"
 	"fmt"
-	"slices"
 
 	rbacv1 "k8s.io/api/rbac/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
 	"bulkhead.dev/bulkhead/internal/model"
@@ -22,6 +19,8 @@ type index struct {
 	defaults *defaults
 	// everyBindingSeen says whether a ClusterRole without a binding is held by nobody.
 	everyBindingSeen bool
+	// steps are those that may still be taken to follow aggregation.
+	steps int
 }
 
 // roleKey names a role. The namespace of a ClusterRole is empty.
@@ -56,8 +55,16 @@ type role struct {
 	system bool
 
 	bindings []*binding
+	held     reach
+	// judged are the rules that the role answers for.
+	judged []judgedRule
+	// full says that the role grants everything.
+	full bool
 	// selects and parents are the two ends of aggregation.
 	selects, parents []*role
+	// leaves are the roles that an aggregated role takes its rules from in the end;
+	// systemLeaves are those of Kubernetes itself among them.
+	leaves, systemLeaves []*role
 }
 
 // binding is a RoleBinding or ClusterRoleBinding.
@@ -78,7 +85,7 @@ func newIndex(w *model.World) *index {
 	if err != nil {
 		d = &defaults{} // Controls has refused to run
 	}
-	ix := &index{world: w, roles: map[roleKey]*role{}, defaults: d}
+	ix := &index{world: w, roles: map[roleKey]*role{}, defaults: d, steps: maxSteps}
 	for _, gk := range []model.GroupKind{clusterRoleKind, roleKind} {
 		for _, o := range w.Kind(gk) {
 			r := newRole(o)
@@ -106,6 +113,14 @@ func newIndex(w *model.World) *index {
 	ix.everyBindingSeen = w.Closed("")
 	for _, ns := range w.Namespaces() {
 		ix.everyBindingSeen = ix.everyBindingSeen && w.Unobserved(roleBindingKind, ns) == ""
+	}
+	for _, r := range ix.given {
+		r.held, r.judged = ix.newReach(r), ix.newJudged(r)
+	}
+	if ix.steps < 0 {
+		for _, r := range ix.given {
+			r.problem = "the cluster roles select each other in more ways than can be followed"
+		}
 	}
 	return ix
 }
@@ -151,95 +166,4 @@ func (ix *index) isSystem(b *binding) bool {
 		}
 	}
 	return true
-}
-
-// aggregate joins ClusterRoles with those that they select by label.
-func (ix *index) aggregate() {
-	var all []*role
-	for key, r := range ix.roles {
-		if key.namespace == "" {
-			all = append(all, r)
-		}
-	}
-	slices.SortFunc(all, func(a, b *role) int { return cmp.Compare(a.name, b.name) })
-	for _, parent := range all {
-		if parent.aggregation == nil {
-			continue
-		}
-		for _, selector := range parent.aggregation.ClusterRoleSelectors {
-			s, err := metav1.LabelSelectorAsSelector(&selector)
-			if err != nil {
-				continue // the API server refuses the role
-			}
-			for _, child := range all {
-				if child != parent && s.Matches(child.labels) {
-					parent.selects = append(parent.selects, child)
-					child.parents = append(child.parents, parent)
-				}
-			}
-		}
-	}
-}
-
-// walk lists the roles that can be reached from r, itself first, each once.
-func (r *role) walk(next func(*role) []*role) []*role {
-	seen := map[*role]bool{r: true}
-	all := []*role{r}
-	for i := 0; i < len(all); i++ {
-		for _, n := range next(all[i]) {
-			if !seen[n] {
-				seen[n] = true
-				all = append(all, n)
-			}
-		}
-	}
-	return all
-}
-
-// holders are the bindings that grant what the role says, by way of the roles
-// that it is aggregated into too. Bindings to nobody are left out.
-func (r *role) holders() []*binding {
-	if len(r.parents) == 0 {
-		return r.bindings
-	}
-	var all []*binding
-	for _, p := range r.walk(func(r *role) []*role { return r.parents }) {
-		all = append(all, p.bindings...)
-	}
-	return all
-}
-
-// leaves are the roles that an aggregated role takes its rules from.
-func (r *role) leaves() []*role {
-	var out []*role
-	for _, child := range r.walk(func(r *role) []*role { return r.selects })[1:] {
-		if child.aggregation == nil {
-			out = append(out, child)
-		}
-	}
-	return out
-}
-
-// rules are those that the role grants. On a cluster what is stored counts, as it
-// does for the authorizer. In files no controller has filled an aggregated role
-// yet, and it would replace what is written there.
-func (ix *index) rules(r *role) []rbacv1.PolicyRule {
-	if r.aggregation == nil || ix.world.Live && r.object != nil {
-		return r.stored
-	}
-	var all []rbacv1.PolicyRule
-	for _, leaf := range r.leaves() {
-		all = append(all, leaf.stored...)
-	}
-	return all
-}
-
-// fullAccess reports whether the role grants everything.
-func (ix *index) fullAccess(r *role) bool {
-	for _, rule := range ix.rules(r) {
-		if fullAccess(&rule) {
-			return true
-		}
-	}
-	return false
 }

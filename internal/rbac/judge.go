@@ -3,7 +3,6 @@ package rbac
 import (
 	"fmt"
 	"maps"
-	"reflect"
 	"slices"
 	"strings"
 
@@ -27,70 +26,84 @@ const (
 // rolesControl judges roles by their rules and by who holds them.
 type rolesControl struct {
 	scope scope
-	find  func(version int, r *rbacv1.PolicyRule, everywhere bool) []hit
+	find  detector
 	// rolesOnly leaves out bindings to roles of Kubernetes itself.
 	rolesOnly bool
 }
 
-// anyOf finds powers; version is the minor version of Kubernetes 1.
-func anyOf(powers func(version int) []power) func(int, *rbacv1.PolicyRule, bool) []hit {
-	return func(version int, r *rbacv1.PolicyRule, everywhere bool) []hit {
-		var hits []hit
-		for _, p := range powers(version) {
-			if p.clusterScoped && !everywhere {
-				continue
+// detector returns how to find what is wrong with a rule that is held in the whole
+// cluster, or in some namespaces. Version is the minor version of Kubernetes 1.
+type detector func(version int) find
+
+type find func(r *rbacv1.PolicyRule, everywhere bool) []hit
+
+// anyOf finds powers.
+func anyOf(powers func(version int) []power) detector {
+	return func(version int) find {
+		all := powers(version)
+		return func(r *rbacv1.PolicyRule, everywhere bool) []hit {
+			var hits []hit
+			for i := range all {
+				if all[i].clusterScoped && !everywhere {
+					continue
+				}
+				if h, ok := all[i].find(r); ok {
+					hits = append(hits, h)
+				}
 			}
-			if h, ok := p.find(r); ok {
-				hits = append(hits, h)
-			}
+			return hits
 		}
-		return hits
 	}
 }
 
-// reach is who holds a role, and where.
+// inAnyVersion makes a detector of what does not depend on the version.
+func inAnyVersion(f find) detector { return func(int) find { return f } }
+
+// reach is who holds a role, and where. What is held in the whole cluster is held
+// in every namespace, so that only the former is told.
 type reach struct {
+	// nobody holds the role, as far as everything is seen.
+	nobody     bool
 	everywhere bool
 	namespaces []string
 	bindings   []*binding
+	evidence   []finding.Evidence
 }
 
-// reach reports false where nobody holds the role. Where not every binding is
-// seen, a role that none is seen of may be bound wherever it can be.
-func (ix *index) reach(r *role) (reach, bool) {
-	out := reach{bindings: r.holders()}
+// newReach finds out who holds a role. Where not every binding is seen, a role that
+// none is seen of may be bound wherever it can be.
+func (ix *index) newReach(r *role) reach {
+	var out reach
 	namespaces := map[string]bool{}
-	for _, b := range out.bindings {
-		if b.namespace == "" {
-			out.everywhere = true
-		} else {
+	for _, b := range ix.holders(r) {
+		if b.namespace == "" && !out.everywhere {
+			out.everywhere, out.bindings = true, nil
+		}
+		if out.everywhere == (b.namespace == "") {
+			out.bindings = append(out.bindings, b)
 			namespaces[b.namespace] = true
 		}
 	}
-	if len(out.bindings) > 0 {
+	switch {
+	case out.everywhere:
+	case len(out.bindings) > 0:
 		out.namespaces = slices.Sorted(maps.Keys(namespaces))
-		return out, true
+	case r.namespace == "":
+		out.everywhere, out.nobody = true, ix.everyBindingSeen
+	default:
+		out.namespaces = []string{r.namespace}
+		out.nobody = ix.world.Closed(r.namespace) && ix.world.Unobserved(roleBindingKind, r.namespace) == ""
 	}
-	if r.namespace == "" {
-		out.everywhere = true
-		return out, !ix.everyBindingSeen
-	}
-	out.namespaces = []string{r.namespace}
-	w := ix.world
-	return out, !w.Closed(r.namespace) || w.Unobserved(roleBindingKind, r.namespace) != ""
+	out.evidence = evidence(out.bindings)
+	return out
 }
 
-// within narrows a reach to a scope; false where nothing is left.
-func (r reach) within(s scope) (reach, bool) {
-	if r.everywhere {
-		r.bindings = slices.DeleteFunc(slices.Clone(r.bindings), func(b *binding) bool { return b.namespace != "" })
-		r.namespaces = nil
-		return r, s != someNamespaces
-	}
-	return r, s != everyNamespace
+// within reports whether the reach is in a scope.
+func (r *reach) within(s scope) bool {
+	return s == anywhere || r.everywhere == (s == everyNamespace)
 }
 
-func (r reach) who() string {
+func (r *reach) who() string {
 	if len(r.bindings) == 0 {
 		return "whoever is bound to it"
 	}
@@ -101,7 +114,7 @@ func (r reach) who() string {
 	return enumerate(all)
 }
 
-func (r reach) where() string {
+func (r *reach) where() string {
 	switch n := len(r.namespaces); {
 	case r.everywhere:
 		return "in the whole cluster"
@@ -117,14 +130,14 @@ func (r reach) where() string {
 // maxEvidence is how many bindings a finding names.
 const maxEvidence = 5
 
-func (r reach) evidence() []finding.Evidence {
-	if len(r.bindings) == 0 {
+func evidence(bindings []*binding) []finding.Evidence {
+	if len(bindings) == 0 {
 		return []finding.Evidence{{Source: "bindings", Detail: "none of this role was seen"}}
 	}
 	var out []finding.Evidence
-	for i, b := range r.bindings {
+	for i, b := range bindings {
 		if i == maxEvidence {
-			out = append(out, finding.Evidence{Source: "bindings", Detail: fmt.Sprintf("%d more", len(r.bindings)-i)})
+			out = append(out, finding.Evidence{Source: "bindings", Detail: fmt.Sprintf("%d more", len(bindings)-i)})
 			break
 		}
 		out = append(out, finding.Evidence{Source: b.object.Ref().String(), Detail: "binds " + enumerate(b.subjects)})
@@ -134,16 +147,17 @@ func (r reach) evidence() []finding.Evidence {
 
 func (c rolesControl) judge(in *check.Input) []check.Judgement {
 	ix := facts.Of(in.World)
-	out := make([]check.Judgement, 0, len(ix.given)+len(ix.bindings))
+	find := c.find(in.Version)
+	out := make([]check.Judgement, 0, len(ix.given))
 	for _, r := range ix.given {
-		out = append(out, c.judgeRole(ix, r, in.Version))
+		out = append(out, c.judgeRole(r, find))
 	}
 	if c.rolesOnly {
 		return out
 	}
 	for _, b := range ix.bindings {
 		if r := ix.roles[b.role]; b.problem == "" && !b.system && r != nil && r.system && !userFacing[r.roleKey] {
-			out = append(out, c.judgeBinding(ix, b, r, in.Version))
+			out = append(out, c.judgeBinding(ix, b, r, find))
 		}
 	}
 	return out
@@ -154,46 +168,41 @@ func (c rolesControl) judge(in *check.Input) []check.Judgement {
 // no-cluster-admin-bindings judges them.
 var userFacing = map[roleKey]bool{{"", "cluster-admin"}: true, {"", "admin"}: true, {"", "edit"}: true, {"", "view"}: true}
 
-func (c rolesControl) judgeRole(ix *index, r *role, version int) check.Judgement {
+func (c rolesControl) judgeRole(r *role, find find) check.Judgement {
 	if r.problem != "" {
 		return check.Unobserved(r.object, "%s", r.problem)
 	}
-	held, ok := ix.reach(r)
-	if r.system || !ok {
+	held := &r.held
+	if r.system || held.nobody {
 		return check.Inapplicable(r.object)
 	}
-	held, ok = held.within(c.scope)
-	if !ok {
-		return check.Passed(r.object, held.evidence()...)
+	if !held.within(c.scope) {
+		return check.Passed(r.object, held.evidence...)
 	}
 	var violations []check.Violation
-	for _, rule := range ix.judged(r) {
-		hits := c.find(version, &rule.PolicyRule, held.everywhere)
-		if len(hits) == 0 || c.grantedAnyway(ix, r, version, hits, held.everywhere) {
+	for _, rule := range r.judged {
+		hits := find(rule.PolicyRule, held.everywhere)
+		if len(hits) == 0 || grantedAnyway(r, find, hits, held.everywhere) {
 			continue
 		}
 		violations = append(violations, check.Violation{Path: rule.path(hits[0]),
 			Detail: fmt.Sprintf("%s may %s %s", held.who(), mayAll(hits), held.where())})
 	}
 	j := check.Failed(r.object, violations...)
-	j.Evidence = held.evidence()
+	j.Evidence = held.evidence
 	return j
 }
 
 // judgeBinding judges a binding to a role that Kubernetes made for itself, whose
 // rules nobody can change: what is wrong, if anything, is who is bound.
-func (c rolesControl) judgeBinding(ix *index, b *binding, r *role, version int) check.Judgement {
-	held := reach{everywhere: b.namespace == "", bindings: []*binding{b}}
-	if b.namespace != "" {
-		held.namespaces = []string{b.namespace}
-	}
-	held, ok := held.within(c.scope)
-	if !ok || len(b.subjects) == 0 {
+func (c rolesControl) judgeBinding(ix *index, b *binding, r *role, find find) check.Judgement {
+	held := &reach{everywhere: b.namespace == "", namespaces: []string{b.namespace}, bindings: []*binding{b}}
+	if !held.within(c.scope) || len(b.subjects) == 0 {
 		return check.Passed(b.object)
 	}
 	var all []hit
 	for _, rule := range ix.rules(r) {
-		all = append(all, c.find(version, &rule, held.everywhere)...)
+		all = append(all, find(&rule, held.everywhere)...)
 	}
 	if len(all) == 0 {
 		return check.Passed(b.object)
@@ -204,22 +213,18 @@ func (c rolesControl) judgeBinding(ix *index, b *binding, r *role, version int) 
 
 // grantedAnyway reports whether a role adds nothing: it is only ever aggregated
 // into default roles, and they all grant the same already.
-func (c rolesControl) grantedAnyway(ix *index, r *role, version int, hits []hit, everywhere bool) bool {
+func grantedAnyway(r *role, find find, hits []hit, everywhere bool) bool {
 	if len(r.parents) == 0 || len(r.bindings) > 0 {
 		return false
 	}
 	for _, p := range r.parents {
-		d := ix.defaults.roles[p.roleKey]
-		if d == nil {
+		if !p.system {
 			return false
 		}
 		granted := map[string]bool{}
-		for _, leaf := range p.leaves() {
-			if ix.defaults.roles[leaf.roleKey] == nil {
-				continue
-			}
+		for _, leaf := range p.systemLeaves {
 			for _, rule := range leaf.stored {
-				for _, h := range c.find(version, &rule, everywhere) {
+				for _, h := range find(&rule, everywhere) {
 					granted[h.may] = true
 				}
 			}
@@ -233,7 +238,7 @@ func (c rolesControl) grantedAnyway(ix *index, r *role, version int, hits []hit,
 
 // judgedRule is a rule with the place that a finding about it points at.
 type judgedRule struct {
-	rbacv1.PolicyRule
+	*rbacv1.PolicyRule
 	at model.Path
 	// inherited rules are written in another role; at is the aggregation rule.
 	inherited bool
@@ -246,30 +251,34 @@ func (r *judgedRule) path(h hit) model.Path {
 	return r.at.Append(model.Key(h.field), model.Index(h.index))
 }
 
-// judged lists the rules that a role answers for. What an aggregated role takes
+// newJudged lists the rules that a role answers for. What an aggregated role takes
 // from the user's own roles is judged there, with its bindings; what it takes from
 // Kubernetes' roles is judged here.
-func (ix *index) judged(r *role) []judgedRule {
+func (ix *index) newJudged(r *role) []judgedRule {
 	var out []judgedRule
 	if r.aggregation == nil || ix.world.Live {
-		var elsewhere []rbacv1.PolicyRule
-		for _, leaf := range r.leaves() {
-			if !leaf.system {
-				elsewhere = append(elsewhere, leaf.stored...)
+		elsewhere := map[string]bool{}
+		for _, leaf := range r.leaves {
+			if ix.steps -= len(leaf.stored); !leaf.system && ix.steps >= 0 {
+				for _, rule := range leaf.stored {
+					elsewhere[rule.String()] = true
+				}
 			}
 		}
-		for i, rule := range r.stored {
-			if !slices.ContainsFunc(elsewhere, func(e rbacv1.PolicyRule) bool { return reflect.DeepEqual(e, rule) }) {
+		for i := range r.stored {
+			if rule := &r.stored[i]; len(elsewhere) == 0 || !elsewhere[rule.String()] {
 				out = append(out, judgedRule{rule, model.Path(nil).Append(model.Key("rules"), model.Index(i)), false})
 			}
 		}
 		return out
 	}
-	for _, leaf := range r.leaves() {
-		if leaf.system {
-			for _, rule := range leaf.stored {
-				out = append(out, judgedRule{rule, model.Path(nil).Keys("aggregationRule"), true})
-			}
+	at := model.Path(nil).Keys("aggregationRule")
+	for _, leaf := range r.systemLeaves {
+		if ix.steps -= len(leaf.stored); ix.steps < 0 {
+			break
+		}
+		for i := range leaf.stored {
+			out = append(out, judgedRule{&leaf.stored[i], at, true})
 		}
 	}
 	return out

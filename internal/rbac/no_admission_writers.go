@@ -12,22 +12,21 @@ func writeAdmission(int) []power {
 		clusterScoped: true, may: "change what admission refuses, alters and reads"}}
 }
 
-func noAdmissionWriters() *check.Control {
-	return &check.Control{
-		Rule: finding.Rule{
-			Name: "no-admission-writers", Title: "Nobody writes admission webhooks and policies", Severity: finding.High, Layer: finding.LayerRBAC, Since: "v0.1",
-			Why: "A mutating webhook sees every object that is written, Secrets included, and may put a container into every pod of the cluster. " +
-				"Deleting or weakening a validating one takes the guard away.",
-			Remedy: "Leave these objects to those who run the cluster. A controller that keeps a certificate in its own webhook fresh needs " +
-				"get, update and patch on that one, by resourceNames.",
-			FixSafety: finding.FixManual,
-		},
-		FixNote:  "Decide which configuration, if any, the holder has to keep.",
-		Subsumes: wildcardControls,
-		Needs:    grantKinds,
-		World:    rolesControl{scope: everyNamespace, find: anyOf(writeAdmission)}.judge,
-		Examples: check.Examples{
-			Bad: []string{`apiVersion: rbac.authorization.k8s.io/v1
+var noAdmissionWriters = check.Control{
+	Rule: finding.Rule{
+		Name: "no-admission-writers", Title: "Nobody writes admission webhooks and policies", Severity: finding.High, Layer: finding.LayerRBAC, Since: "v0.1",
+		Why: "A mutating webhook sees every object that is written, Secrets included, and may put a container into every pod of the cluster. " +
+			"Deleting or weakening a validating one takes the guard away.",
+		Remedy: "Leave these objects to those who run the cluster. A controller that keeps a certificate in its own webhook fresh needs " +
+			"get, update and patch on that one, by resourceNames.",
+		FixSafety: finding.FixManual,
+	},
+	FixNote:  "Decide which configuration, if any, the holder has to keep.",
+	Subsumes: wildcardControls,
+	Needs:    grantKinds,
+	World:    rolesControl{scope: everyNamespace, find: anyOf(writeAdmission)}.judge,
+	Examples: check.Examples{
+		Bad: []string{`apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRole
 metadata:
   name: operator
@@ -46,7 +45,7 @@ rules:
     resources: ["*"] # want
     verbs: [delete]
 `},
-			Good: []string{`apiVersion: rbac.authorization.k8s.io/v1
+		Good: []string{`apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRole
 metadata:
   name: operator
@@ -59,6 +58,5 @@ rules:
     resources: [validatingwebhookconfigurations]
     verbs: [get, list, watch]
 `},
-		},
-	}
+	},
 }

@@ -14,21 +14,20 @@ func anonymousGrant(_ *check.Input, ix *index, b *binding, s subject) string {
 	return fmt.Sprintf("%s: whoever reaches the API server has %s without a login", s, b.what())
 }
 
-func noAnonymousAccess() *check.Control {
-	return &check.Control{
-		Rule: finding.Rule{
-			Name: "no-anonymous-access", Title: "Nothing is granted to those who do not log in", Severity: finding.High, Layer: finding.LayerRBAC, Since: "v0.1",
-			Why: "system:anonymous and system:unauthenticated are everyone who can open a connection to the API server. " +
-				"What is bound to them is public on the network, and on the internet where the API server is.",
-			Remedy:    "Remove the subject. Give whoever needs the access credentials of their own.",
-			FixSafety: finding.FixManual,
-		},
-		FixNote:  "Decide who needs the access, and how they log in.",
-		Subsumes: []string{"no-authenticated-access", "no-cluster-admin-bindings", "no-cluster-admin-in-namespace"},
-		Needs:    grantKinds,
-		World:    eachSubject(anonymousGrant),
-		Examples: check.Examples{
-			Bad: []string{`apiVersion: rbac.authorization.k8s.io/v1
+var noAnonymousAccess = check.Control{
+	Rule: finding.Rule{
+		Name: "no-anonymous-access", Title: "Nothing is granted to those who do not log in", Severity: finding.High, Layer: finding.LayerRBAC, Since: "v0.1",
+		Why: "system:anonymous and system:unauthenticated are everyone who can open a connection to the API server. " +
+			"What is bound to them is public on the network, and on the internet where the API server is.",
+		Remedy:    "Remove the subject. Give whoever needs the access credentials of their own.",
+		FixSafety: finding.FixManual,
+	},
+	FixNote:  "Decide who needs the access, and how they log in.",
+	Subsumes: []string{"no-authenticated-access", "no-cluster-admin-bindings", "no-cluster-admin-in-namespace"},
+	Needs:    grantKinds,
+	World:    eachSubject(anonymousGrant),
+	Examples: check.Examples{
+		Bad: []string{`apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRoleBinding
 metadata:
   name: dashboard
@@ -51,7 +50,7 @@ subjects:
     name: system:unauthenticated # want
     apiGroup: rbac.authorization.k8s.io
 `},
-			Good: []string{`# By default the version and the health of the API server are public, and
+		Good: []string{`# By default the version and the health of the API server are public, and
 # with kubeadm what a machine that joins has to know.
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRoleBinding
@@ -70,6 +69,5 @@ roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: "kubeadm:bootst
 subjects:
   - {kind: User, name: "system:anonymous", apiGroup: rbac.authorization.k8s.io}
 `},
-		},
-	}
+	},
 }

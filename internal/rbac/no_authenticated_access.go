@@ -18,21 +18,20 @@ func everyoneGrant(_ *check.Input, ix *index, b *binding, s subject) string {
 	return fmt.Sprintf("%s: %s has %s", s, who, b.what())
 }
 
-func noAuthenticatedAccess() *check.Control {
-	return &check.Control{
-		Rule: finding.Rule{
-			Name: "no-authenticated-access", Title: "Nothing is granted to everyone who has an account", Severity: finding.High, Layer: finding.LayerRBAC, Since: "v0.1",
-			Why: "system:authenticated holds every user, with some providers anyone who has an account there, and the service account of every pod: " +
-				"one pod that is broken into is enough. system:serviceaccounts is every pod.",
-			Remedy:    "Bind the group or the service account that needs the role.",
-			FixSafety: finding.FixManual,
-		},
-		FixNote:  "Decide who needs the access.",
-		Subsumes: []string{"no-cluster-admin-bindings", "no-cluster-admin-in-namespace"},
-		Needs:    grantKinds,
-		World:    eachSubject(everyoneGrant),
-		Examples: check.Examples{
-			Bad: []string{`apiVersion: rbac.authorization.k8s.io/v1
+var noAuthenticatedAccess = check.Control{
+	Rule: finding.Rule{
+		Name: "no-authenticated-access", Title: "Nothing is granted to everyone who has an account", Severity: finding.High, Layer: finding.LayerRBAC, Since: "v0.1",
+		Why: "system:authenticated holds every user, with some providers anyone who has an account there, and the service account of every pod: " +
+			"one pod that is broken into is enough. system:serviceaccounts is every pod.",
+		Remedy:    "Bind the group or the service account that needs the role.",
+		FixSafety: finding.FixManual,
+	},
+	FixNote:  "Decide who needs the access.",
+	Subsumes: []string{"no-cluster-admin-bindings", "no-cluster-admin-in-namespace"},
+	Needs:    grantKinds,
+	World:    eachSubject(everyoneGrant),
+	Examples: check.Examples{
+		Bad: []string{`apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRoleBinding
 metadata:
   name: readers
@@ -45,7 +44,7 @@ subjects:
     kind: Group
     name: system:serviceaccounts # want
 `},
-			Good: []string{`apiVersion: rbac.authorization.k8s.io/v1
+		Good: []string{`apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRoleBinding
 metadata:
   name: discovery
@@ -62,6 +61,5 @@ subjects:
   # A user of that name is no group.
   - {apiGroup: rbac.authorization.k8s.io, kind: User, name: "system:authenticated"}
 `},
-		},
-	}
+	},
 }

@@ -23,7 +23,7 @@ func judgeClusterAdmin(_ *check.Input, ix *index, b *binding) check.Judgement {
 	}
 	why := ""
 	switch {
-	case ix.fullAccess(r):
+	case r.full:
 		why = "may do everything"
 	case r.name == "admin" || r.name == "edit":
 		why = "may read every Secret, enter every pod and start pods as any ServiceAccount"
@@ -34,22 +34,21 @@ func judgeClusterAdmin(_ *check.Input, ix *index, b *binding) check.Judgement {
 		Detail: fmt.Sprintf("%s %s in the whole cluster by the role %s", enumerate(b.subjects), why, r.name)})
 }
 
-func noClusterAdminBindings() *check.Control {
-	return &check.Control{
-		Rule: finding.Rule{
-			Name: "no-cluster-admin-bindings", Title: "Nobody beside the system is bound to cluster-admin or its like", Severity: finding.Critical, Layer: finding.LayerRBAC, Since: "v0.1",
-			Why: "Whoever gets hold of one such account, a token in a pod or a laptop, owns the cluster. " +
-				"admin and edit amount to the same where they are bound in the whole cluster: they start pods in kube-system with any account there.",
-			Remedy: "Bind a role that lists what the holder does, in the namespaces where it does it. " +
-				"Keep cluster-admin for an account that is used in emergencies, and waive this control for it.",
-			FixSafety: finding.FixManual,
-		},
-		FixNote:  "Decide what the holder has to do, and where.",
-		Subsumes: []string{"no-default-account-grants", "no-missing-subjects"},
-		Needs:    grantKinds,
-		World:    eachBinding(judgeClusterAdmin),
-		Examples: check.Examples{
-			Bad: []string{`apiVersion: rbac.authorization.k8s.io/v1
+var noClusterAdminBindings = check.Control{
+	Rule: finding.Rule{
+		Name: "no-cluster-admin-bindings", Title: "Nobody beside the system is bound to cluster-admin or its like", Severity: finding.Critical, Layer: finding.LayerRBAC, Since: "v0.1",
+		Why: "Whoever gets hold of one such account, a token in a pod or a laptop, owns the cluster. " +
+			"admin and edit amount to the same where they are bound in the whole cluster: they start pods in kube-system with any account there.",
+		Remedy: "Bind a role that lists what the holder does, in the namespaces where it does it. " +
+			"Keep cluster-admin for an account that is used in emergencies, and waive this control for it.",
+		FixSafety: finding.FixManual,
+	},
+	FixNote:  "Decide what the holder has to do, and where.",
+	Subsumes: []string{"no-default-account-grants", "no-missing-subjects"},
+	Needs:    grantKinds,
+	World:    eachBinding(judgeClusterAdmin),
+	Examples: check.Examples{
+		Bad: []string{`apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRoleBinding
 metadata:
   name: tiller
@@ -90,7 +89,7 @@ roleRef:
 subjects:
   - {kind: ServiceAccount, name: runner, namespace: ci}
 `},
-			Good: []string{`apiVersion: rbac.authorization.k8s.io/v1
+		Good: []string{`apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRoleBinding
 metadata:
   name: viewers
@@ -116,6 +115,5 @@ roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: admin}
 subjects:
   - {kind: Group, name: shop-admins, apiGroup: rbac.authorization.k8s.io}
 `},
-		},
-	}
+	},
 }

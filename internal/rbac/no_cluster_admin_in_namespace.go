@@ -13,28 +13,27 @@ func judgeNamespaceAdmin(_ *check.Input, ix *index, b *binding) check.Judgement 
 		return check.Inapplicable(b.object)
 	}
 	userFacing := r.namespace == "" && (r.name == "admin" || r.name == "edit")
-	if !ix.fullAccess(r) && !(userFacing && b.namespace == "kube-system") {
+	if !r.full && !(userFacing && b.namespace == "kube-system") {
 		return check.Passed(b.object)
 	}
 	return check.Failed(b.object, check.Violation{Path: roleRefName,
 		Detail: fmt.Sprintf("%s may do everything in namespace %s by the role %s", enumerate(b.subjects), b.namespace, r.name)})
 }
 
-func noClusterAdminInNamespace() *check.Control {
-	return &check.Control{
-		Rule: finding.Rule{
-			Name: "no-cluster-admin-in-namespace", Title: "Namespaces are not administered with cluster-admin", Severity: finding.Medium, Layer: finding.LayerRBAC, Since: "v0.1",
-			Why: "Within a namespace cluster-admin lifts what is set over it: its holder raises the quota, removes the network policies " +
-				"and writes roles without limit. In kube-system admin and edit are enough to take over the cluster.",
-			Remedy:    "Bind admin, which is made for whoever runs a namespace, or a role that lists less. Bind nobody in kube-system.",
-			FixSafety: finding.FixManual,
-		},
-		FixNote:  "Decide what the holder has to do in the namespace.",
-		Subsumes: []string{"no-default-account-grants", "no-missing-subjects"},
-		Needs:    grantKinds,
-		World:    eachBinding(judgeNamespaceAdmin),
-		Examples: check.Examples{
-			Bad: []string{`apiVersion: rbac.authorization.k8s.io/v1
+var noClusterAdminInNamespace = check.Control{
+	Rule: finding.Rule{
+		Name: "no-cluster-admin-in-namespace", Title: "Namespaces are not administered with cluster-admin", Severity: finding.Medium, Layer: finding.LayerRBAC, Since: "v0.1",
+		Why: "Within a namespace cluster-admin lifts what is set over it: its holder raises the quota, removes the network policies " +
+			"and writes roles without limit. In kube-system admin and edit are enough to take over the cluster.",
+		Remedy:    "Bind admin, which is made for whoever runs a namespace, or a role that lists less. Bind nobody in kube-system.",
+		FixSafety: finding.FixManual,
+	},
+	FixNote:  "Decide what the holder has to do in the namespace.",
+	Subsumes: []string{"no-default-account-grants", "no-missing-subjects"},
+	Needs:    grantKinds,
+	World:    eachBinding(judgeNamespaceAdmin),
+	Examples: check.Examples{
+		Bad: []string{`apiVersion: rbac.authorization.k8s.io/v1
 kind: RoleBinding
 metadata:
   name: owner
@@ -58,7 +57,7 @@ roleRef:
 subjects:
   - {kind: Group, name: developers, apiGroup: rbac.authorization.k8s.io}
 `},
-			Good: []string{`apiVersion: rbac.authorization.k8s.io/v1
+		Good: []string{`apiVersion: rbac.authorization.k8s.io/v1
 kind: RoleBinding
 metadata:
   name: owner
@@ -76,6 +75,5 @@ roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: view}
 subjects:
   - {kind: User, name: jane, apiGroup: rbac.authorization.k8s.io}
 `},
-		},
-	}
+	},
 }

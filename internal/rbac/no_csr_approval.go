@@ -20,22 +20,21 @@ func approveClients(int) []power {
 		may: "approve client certificates in anybody's name"}}
 }
 
-func noCSRApproval() *check.Control {
-	return &check.Control{
-		Rule: finding.Rule{
-			Name: "no-csr-approval", Title: "Nobody approves client certificates", Severity: finding.High, Layer: finding.LayerRBAC, Since: "v0.1",
-			Why: "Who may ask for a certificate and approve it becomes any user, group or node, the controllers of the control plane included. " +
-				"A client certificate cannot be revoked.",
-			Remedy: "Leave approval to the controller manager and to people who run the cluster. " +
-				"An approver of its own needs the signer that it serves, by resourceNames: kubernetes.io/kubelet-serving, for one.",
-			FixSafety: finding.FixManual,
-		},
-		FixNote:  "Decide which signer the holder approves requests for.",
-		Subsumes: wildcardControls,
-		Needs:    grantKinds,
-		World:    rolesControl{scope: everyNamespace, find: anyOf(approveClients)}.judge,
-		Examples: check.Examples{
-			Bad: []string{`apiVersion: rbac.authorization.k8s.io/v1
+var noCSRApproval = check.Control{
+	Rule: finding.Rule{
+		Name: "no-csr-approval", Title: "Nobody approves client certificates", Severity: finding.High, Layer: finding.LayerRBAC, Since: "v0.1",
+		Why: "Who may ask for a certificate and approve it becomes any user, group or node, the controllers of the control plane included. " +
+			"A client certificate cannot be revoked.",
+		Remedy: "Leave approval to the controller manager and to people who run the cluster. " +
+			"An approver of its own needs the signer that it serves, by resourceNames: kubernetes.io/kubelet-serving, for one.",
+		FixSafety: finding.FixManual,
+	},
+	FixNote:  "Decide which signer the holder approves requests for.",
+	Subsumes: wildcardControls,
+	Needs:    grantKinds,
+	World:    rolesControl{scope: everyNamespace, find: anyOf(approveClients)}.judge,
+	Examples: check.Examples{
+		Bad: []string{`apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRole
 metadata:
   name: approver
@@ -48,7 +47,7 @@ rules:
     resourceNames: [kubernetes.io/kube-apiserver-client]
     verbs: [approve]
 `},
-			Good: []string{`apiVersion: rbac.authorization.k8s.io/v1
+		Good: []string{`apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRole
 metadata:
   name: approver
@@ -65,6 +64,5 @@ rules:
     resourceNames: [example.com/internal]
     verbs: [sign]
 `},
-		},
-	}
+	},
 }

@@ -23,20 +23,19 @@ func judgeRoleRef(in *check.Input, ix *index, b *binding) check.Judgement {
 		Detail: fmt.Sprintf("%s %s does not exist; whoever makes it decides what %s may do", kind.Kind, b.role.name, enumerate(b.subjects))})
 }
 
-func noDanglingRoleRefs() *check.Control {
-	return &check.Control{
-		Rule: finding.Rule{
-			Name: "no-dangling-role-refs", Title: "Bindings name roles that exist", Severity: finding.Low, Layer: finding.LayerRBAC, Since: "v0.1",
-			Why: "A binding to a role that is not there grants nothing today, so the workload fails; " +
-				"when a role of that name is made for another purpose, it is granted without anybody having decided so.",
-			Remedy:    "Make the role, or delete the binding and make one that names the right role: a roleRef cannot be changed.",
-			FixSafety: finding.FixManual,
-		},
-		FixNote: "Decide which role was meant.",
-		Needs:   grantKinds,
-		World:   eachBinding(judgeRoleRef),
-		Examples: check.Examples{
-			Bad: []string{`apiVersion: v1
+var noDanglingRoleRefs = check.Control{
+	Rule: finding.Rule{
+		Name: "no-dangling-role-refs", Title: "Bindings name roles that exist", Severity: finding.Low, Layer: finding.LayerRBAC, Since: "v0.1",
+		Why: "A binding to a role that is not there grants nothing today, so the workload fails; " +
+			"when a role of that name is made for another purpose, it is granted without anybody having decided so.",
+		Remedy:    "Make the role, or delete the binding and make one that names the right role: a roleRef cannot be changed.",
+		FixSafety: finding.FixManual,
+	},
+	FixNote: "Decide which role was meant.",
+	Needs:   grantKinds,
+	World:   eachBinding(judgeRoleRef),
+	Examples: check.Examples{
+		Bad: []string{`apiVersion: v1
 kind: Namespace
 metadata:
   name: shop
@@ -60,7 +59,7 @@ roleRef:
 subjects:
   - {kind: User, name: jane, apiGroup: rbac.authorization.k8s.io}
 `},
-			Good: []string{`# Built-in roles exist though no file has them, and other ClusterRoles may.
+		Good: []string{`# Built-in roles exist though no file has them, and other ClusterRoles may.
 apiVersion: v1
 kind: Namespace
 metadata:
@@ -84,6 +83,5 @@ roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: promethe
 subjects:
   - {kind: User, name: jane, apiGroup: rbac.authorization.k8s.io}
 `},
-		},
-	}
+	},
 }

@@ -19,20 +19,19 @@ func defaultAccountGrant(_ *check.Input, _ *index, b *binding, s subject) string
 	return ""
 }
 
-func noDefaultAccountGrants() *check.Control {
-	return &check.Control{
-		Rule: finding.Rule{
-			Name: "no-default-account-grants", Title: "Default service accounts have no rights", Severity: finding.Medium, Layer: finding.LayerRBAC, Since: "v0.1",
-			Why: "A pod that names no service account runs as default. What one workload was given by way of it, or of the group of the namespace's accounts, " +
-				"every other pod there has as well, those of tomorrow included.",
-			Remedy:    "Make a ServiceAccount for the workload that needs the role, name it in the pod and bind that.",
-			FixSafety: finding.FixManual,
-		},
-		FixNote: "Decide which workload needs the role.",
-		Needs:   grantKinds,
-		World:   eachSubject(defaultAccountGrant),
-		Examples: check.Examples{
-			Bad: []string{`apiVersion: rbac.authorization.k8s.io/v1
+var noDefaultAccountGrants = check.Control{
+	Rule: finding.Rule{
+		Name: "no-default-account-grants", Title: "Default service accounts have no rights", Severity: finding.Medium, Layer: finding.LayerRBAC, Since: "v0.1",
+		Why: "A pod that names no service account runs as default. What one workload was given by way of it, or of the group of the namespace's accounts, " +
+			"every other pod there has as well, those of tomorrow included.",
+		Remedy:    "Make a ServiceAccount for the workload that needs the role, name it in the pod and bind that.",
+		FixSafety: finding.FixManual,
+	},
+	FixNote: "Decide which workload needs the role.",
+	Needs:   grantKinds,
+	World:   eachSubject(defaultAccountGrant),
+	Examples: check.Examples{
+		Bad: []string{`apiVersion: rbac.authorization.k8s.io/v1
 kind: RoleBinding
 metadata:
   name: config
@@ -48,7 +47,7 @@ subjects:
     name: system:serviceaccount:jobs:default # want
     apiGroup: rbac.authorization.k8s.io
 `},
-			Good: []string{`apiVersion: rbac.authorization.k8s.io/v1
+		Good: []string{`apiVersion: rbac.authorization.k8s.io/v1
 kind: RoleBinding
 metadata:
   name: config
@@ -58,6 +57,5 @@ subjects:
   - {kind: ServiceAccount, name: web, namespace: shop}
   - {kind: User, name: default, apiGroup: rbac.authorization.k8s.io}
 `},
-		},
-	}
+	},
 }

@@ -6,25 +6,24 @@ import (
 	"bulkhead.dev/bulkhead/internal/model"
 )
 
-func noEmptyBindings() *check.Control {
-	return &check.Control{
-		Rule: finding.Rule{
-			Name: "no-empty-bindings", Title: "Bindings bind somebody", Severity: finding.Low, Layer: finding.LayerRBAC, Since: "v0.1",
-			Why: "A binding without subjects grants nothing and is forgotten, until somebody adds a name to it " +
-				"and with the name comes a role that nobody looked at.",
-			Remedy:    "Name a subject, or delete the binding.",
-			FixSafety: finding.FixManual,
-		},
-		FixNote: "Decide whether the binding is still needed.",
-		Needs:   grantKinds,
-		World: eachBinding(func(_ *check.Input, _ *index, b *binding) check.Judgement {
-			if len(b.subjects) > 0 {
-				return check.Passed(b.object)
-			}
-			return check.Failed(b.object, check.Violation{Path: model.Path(nil).Keys("subjects"), Detail: "nobody is bound to " + b.what()})
-		}),
-		Examples: check.Examples{
-			Bad: []string{`apiVersion: rbac.authorization.k8s.io/v1 # want
+var noEmptyBindings = check.Control{
+	Rule: finding.Rule{
+		Name: "no-empty-bindings", Title: "Bindings bind somebody", Severity: finding.Low, Layer: finding.LayerRBAC, Since: "v0.1",
+		Why: "A binding without subjects grants nothing and is forgotten, until somebody adds a name to it " +
+			"and with the name comes a role that nobody looked at.",
+		Remedy:    "Name a subject, or delete the binding.",
+		FixSafety: finding.FixManual,
+	},
+	FixNote: "Decide whether the binding is still needed.",
+	Needs:   grantKinds,
+	World: eachBinding(func(_ *check.Input, _ *index, b *binding) check.Judgement {
+		if len(b.subjects) > 0 {
+			return check.Passed(b.object)
+		}
+		return check.Failed(b.object, check.Violation{Path: model.Path(nil).Keys("subjects"), Detail: "nobody is bound to " + b.what()})
+	}),
+	Examples: check.Examples{
+		Bad: []string{`apiVersion: rbac.authorization.k8s.io/v1 # want
 kind: ClusterRoleBinding
 metadata:
   name: former
@@ -38,7 +37,7 @@ metadata:
 roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: view}
 subjects: [] # want
 `},
-			Good: []string{`# Kubernetes itself leaves this one empty: nodes are authorized by other means.
+		Good: []string{`# Kubernetes itself leaves this one empty: nodes are authorized by other means.
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRoleBinding
 metadata:
@@ -53,6 +52,5 @@ roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: view}
 subjects:
   - {kind: User, name: jane, apiGroup: rbac.authorization.k8s.io}
 `},
-		},
-	}
+	},
 }

@@ -29,22 +29,21 @@ func escalate(int) []power {
 	}
 }
 
-func noEscalationVerbs() *check.Control {
-	return &check.Control{
-		Rule: finding.Rule{
-			Name: "no-escalation-verbs", Title: "Nobody gives themselves more rights in the cluster", Severity: finding.Critical, Layer: finding.LayerRBAC, Since: "v0.1",
-			Why: "Kubernetes lets nobody grant what they do not have themselves, but for holders of escalate and bind; " +
-				"and impersonate makes a request with the rights of another. Each of the three is one step from cluster-admin.",
-			Remedy: "Remove escalate, bind and impersonate. Where a controller hands out roles, let it bind those by resourceNames; " +
-				"where it acts for others, name the accounts.",
-			FixSafety: finding.FixManual,
-		},
-		FixNote:  "Decide which roles the holder hands out, or whom it acts for.",
-		Subsumes: wildcardControls,
-		Needs:    grantKinds,
-		World:    rolesControl{scope: everyNamespace, find: anyOf(escalate)}.judge,
-		Examples: check.Examples{
-			Bad: []string{`apiVersion: rbac.authorization.k8s.io/v1
+var noEscalationVerbs = check.Control{
+	Rule: finding.Rule{
+		Name: "no-escalation-verbs", Title: "Nobody gives themselves more rights in the cluster", Severity: finding.Critical, Layer: finding.LayerRBAC, Since: "v0.1",
+		Why: "Kubernetes lets nobody grant what they do not have themselves, but for holders of escalate and bind; " +
+			"and impersonate makes a request with the rights of another. Each of the three is one step from cluster-admin.",
+		Remedy: "Remove escalate, bind and impersonate. Where a controller hands out roles, let it bind those by resourceNames; " +
+			"where it acts for others, name the accounts.",
+		FixSafety: finding.FixManual,
+	},
+	FixNote:  "Decide which roles the holder hands out, or whom it acts for.",
+	Subsumes: wildcardControls,
+	Needs:    grantKinds,
+	World:    rolesControl{scope: everyNamespace, find: anyOf(escalate)}.judge,
+	Examples: check.Examples{
+		Bad: []string{`apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRole
 metadata:
   name: tenant-controller
@@ -71,7 +70,7 @@ roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: tenant-c
 subjects:
   - {kind: ServiceAccount, name: controller, namespace: tenants}
 `},
-			Good: []string{`apiVersion: rbac.authorization.k8s.io/v1
+		Good: []string{`apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRole
 metadata:
   name: tenant-controller
@@ -88,6 +87,5 @@ rules:
     resourceNames: [jane]
     verbs: [impersonate]
 `},
-		},
-	}
+	},
 }

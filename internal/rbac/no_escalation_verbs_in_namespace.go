@@ -5,21 +5,20 @@ import (
 	"bulkhead.dev/bulkhead/internal/finding"
 )
 
-func noEscalationVerbsInNamespace() *check.Control {
-	return &check.Control{
-		Rule: finding.Rule{
-			Name: "no-escalation-verbs-in-namespace", Title: "Nobody gives themselves more rights in a namespace", Severity: finding.High, Layer: finding.LayerRBAC, Since: "v0.1",
-			Why: "With escalate or bind a holder grants itself everything in the namespace; with impersonate it acts as any service account there, " +
-				"which may have rights elsewhere.",
-			Remedy:    "Remove escalate, bind and impersonate, or limit bind and impersonate to what is needed by resourceNames.",
-			FixSafety: finding.FixManual,
-		},
-		FixNote:  "Decide which roles the holder hands out, or whom it acts for.",
-		Subsumes: wildcardControls,
-		Needs:    grantKinds,
-		World:    rolesControl{scope: someNamespaces, find: anyOf(escalate)}.judge,
-		Examples: check.Examples{
-			Bad: []string{`apiVersion: rbac.authorization.k8s.io/v1
+var noEscalationVerbsInNamespace = check.Control{
+	Rule: finding.Rule{
+		Name: "no-escalation-verbs-in-namespace", Title: "Nobody gives themselves more rights in a namespace", Severity: finding.High, Layer: finding.LayerRBAC, Since: "v0.1",
+		Why: "With escalate or bind a holder grants itself everything in the namespace; with impersonate it acts as any service account there, " +
+			"which may have rights elsewhere.",
+		Remedy:    "Remove escalate, bind and impersonate, or limit bind and impersonate to what is needed by resourceNames.",
+		FixSafety: finding.FixManual,
+	},
+	FixNote:  "Decide which roles the holder hands out, or whom it acts for.",
+	Subsumes: wildcardControls,
+	Needs:    grantKinds,
+	World:    rolesControl{scope: someNamespaces, find: anyOf(escalate)}.judge,
+	Examples: check.Examples{
+		Bad: []string{`apiVersion: rbac.authorization.k8s.io/v1
 kind: Role
 metadata:
   name: team-lead
@@ -32,7 +31,7 @@ rules:
     resources: [serviceaccounts]
     verbs: [get, impersonate] # want
 `},
-			Good: []string{`# Neither users nor ClusterRoles belong to a namespace.
+		Good: []string{`# Neither users nor ClusterRoles belong to a namespace.
 apiVersion: rbac.authorization.k8s.io/v1
 kind: Role
 metadata:
@@ -49,6 +48,5 @@ rules:
     resources: [users]
     verbs: [impersonate]
 `},
-		},
-	}
+	},
 }

@@ -9,30 +9,29 @@ import (
 	"bulkhead.dev/bulkhead/internal/finding"
 )
 
-func findFullAccess(_ int, r *rbacv1.PolicyRule, _ bool) []hit {
-	if !fullAccess(r) {
+func findFullAccess(r *rbacv1.PolicyRule, _ bool) []hit {
+	if !fullAccess(*r) {
 		return nil
 	}
 	return []hit{{"resources", slices.Index(r.Resources, rbacv1.ResourceAll), "do everything with everything"}}
 }
 
-func noFullAccessRoles() *check.Control {
-	return &check.Control{
-		Rule: finding.Rule{
-			Name: "no-full-access-roles", Title: "No role grants every verb on every resource", Severity: finding.High, Layer: finding.LayerRBAC, Since: "v0.1",
-			Why: "Such a role is cluster-admin by another name: it reads all Secrets, runs commands in all pods and changes who may do what. " +
-				"Under its own name it escapes those who look for cluster-admin.",
-			Remedy:    "List the resources and verbs that are used. Bind cluster-admin itself where everything is really meant.",
-			FixSafety: finding.FixManual,
-		},
-		FixNote: "Decide what the holder has to do; the audit log tells.",
-		Subsumes: slices.Concat(wildcardControls, []string{
-			"no-admission-writers", "no-csr-approval", "no-escalation-verbs", "no-escalation-verbs-in-namespace", "no-node-proxy", "no-pod-creators",
-			"no-pod-exec", "no-secret-readers", "no-secret-readers-in-namespace", "no-token-minting", "no-volume-creators"}),
-		Needs: grantKinds,
-		World: rolesControl{scope: anywhere, find: findFullAccess, rolesOnly: true}.judge,
-		Examples: check.Examples{
-			Bad: []string{`apiVersion: rbac.authorization.k8s.io/v1
+var noFullAccessRoles = check.Control{
+	Rule: finding.Rule{
+		Name: "no-full-access-roles", Title: "No role grants every verb on every resource", Severity: finding.High, Layer: finding.LayerRBAC, Since: "v0.1",
+		Why: "Such a role is cluster-admin by another name: it reads all Secrets, runs commands in all pods and changes who may do what. " +
+			"Under its own name it escapes those who look for cluster-admin.",
+		Remedy:    "List the resources and verbs that are used. Bind cluster-admin itself where everything is really meant.",
+		FixSafety: finding.FixManual,
+	},
+	FixNote: "Decide what the holder has to do; the audit log tells.",
+	Subsumes: slices.Concat(wildcardControls, []string{
+		"no-admission-writers", "no-csr-approval", "no-escalation-verbs", "no-escalation-verbs-in-namespace", "no-node-proxy", "no-pod-creators",
+		"no-pod-exec", "no-secret-readers", "no-secret-readers-in-namespace", "no-token-minting", "no-volume-creators"}),
+	Needs: grantKinds,
+	World: rolesControl{scope: anywhere, find: inAnyVersion(findFullAccess), rolesOnly: true}.judge,
+	Examples: check.Examples{
+		Bad: []string{`apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRole
 metadata:
   name: operator
@@ -53,7 +52,7 @@ aggregationRule: # want
     - matchLabels: {}
 rules: []
 `},
-			Good: []string{`apiVersion: rbac.authorization.k8s.io/v1
+		Good: []string{`apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRole
 metadata:
   name: operator
@@ -73,6 +72,5 @@ aggregationRule:
     - matchLabels: {example.com/aggregate-to-tickets: "true"}
 rules: []
 `},
-		},
-	}
+	},
 }

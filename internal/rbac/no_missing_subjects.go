@@ -34,20 +34,19 @@ func missingSubject(in *check.Input, _ *index, _ *binding, s subject) string {
 	return fmt.Sprintf("%s does not exist; whoever makes it has the role", s)
 }
 
-func noMissingSubjects() *check.Control {
-	return &check.Control{
-		Rule: finding.Rule{
-			Name: "no-missing-subjects", Title: "Bindings name service accounts that exist", Severity: finding.Low, Layer: finding.LayerRBAC, Since: "v0.1",
-			Why: "A binding outlives the service account that it names. Whoever may make service accounts in that namespace, " +
-				"and has few rights otherwise, makes it again and has the role.",
-			Remedy:    "Remove the subject, or correct its name and namespace.",
-			FixSafety: finding.FixManual,
-		},
-		FixNote: "Decide whether the account was removed or misspelt.",
-		Needs:   slices.Concat(grantKinds, []model.GroupKind{serviceAccountKind}),
-		World:   eachSubject(missingSubject),
-		Examples: check.Examples{
-			Bad: []string{`apiVersion: v1
+var noMissingSubjects = check.Control{
+	Rule: finding.Rule{
+		Name: "no-missing-subjects", Title: "Bindings name service accounts that exist", Severity: finding.Low, Layer: finding.LayerRBAC, Since: "v0.1",
+		Why: "A binding outlives the service account that it names. Whoever may make service accounts in that namespace, " +
+			"and has few rights otherwise, makes it again and has the role.",
+		Remedy:    "Remove the subject, or correct its name and namespace.",
+		FixSafety: finding.FixManual,
+	},
+	FixNote: "Decide whether the account was removed or misspelt.",
+	Needs:   slices.Concat(grantKinds, []model.GroupKind{serviceAccountKind}),
+	World:   eachSubject(missingSubject),
+	Examples: check.Examples{
+		Bad: []string{`apiVersion: v1
 kind: Namespace
 metadata:
   name: shop
@@ -71,7 +70,7 @@ subjects:
     name: web
     namespace: shop
 `},
-			Good: []string{`apiVersion: v1
+		Good: []string{`apiVersion: v1
 kind: Namespace
 metadata:
   name: shop
@@ -88,6 +87,5 @@ subjects:
   - {kind: ServiceAccount, name: runner, namespace: ci}
   - {kind: User, name: jane, apiGroup: rbac.authorization.k8s.io}
 `},
-		},
-	}
+	},
 }

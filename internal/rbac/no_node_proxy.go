@@ -12,22 +12,21 @@ func reachKubelets(int) []power {
 		named: func([]string) bool { return true }, may: "run commands in every pod through the kubelets"}}
 }
 
-func noNodeProxy() *check.Control {
-	return &check.Control{
-		Rule: finding.Rule{
-			Name: "no-node-proxy", Title: "Nobody reaches the kubelets through nodes/proxy", Severity: finding.Critical, Layer: finding.LayerRBAC, Since: "v0.1",
-			Why: "nodes/proxy is the whole kubelet API. Even get is enough to run commands in any pod of the node, the privileged ones included, " +
-				"and who asks the kubelet itself leaves no trace in the API server's audit log.",
-			Remedy: "Grant nodes/metrics, nodes/stats, nodes/log, nodes/configz or nodes/healthz, which the kubelet knows one by one from Kubernetes 1.33. " +
-				"Read metrics from the kubelet's port, not through the API server.",
-			FixSafety: finding.FixManual,
-		},
-		FixNote:  "Decide which of the kubelet's endpoints the holder needs.",
-		Subsumes: wildcardControls,
-		Needs:    grantKinds,
-		World:    rolesControl{scope: everyNamespace, find: anyOf(reachKubelets)}.judge,
-		Examples: check.Examples{
-			Bad: []string{`apiVersion: rbac.authorization.k8s.io/v1
+var noNodeProxy = check.Control{
+	Rule: finding.Rule{
+		Name: "no-node-proxy", Title: "Nobody reaches the kubelets through nodes/proxy", Severity: finding.Critical, Layer: finding.LayerRBAC, Since: "v0.1",
+		Why: "nodes/proxy is the whole kubelet API. Even get is enough to run commands in any pod of the node, the privileged ones included, " +
+			"and who asks the kubelet itself leaves no trace in the API server's audit log.",
+		Remedy: "Grant nodes/metrics, nodes/stats, nodes/log, nodes/configz or nodes/healthz, which the kubelet knows one by one from Kubernetes 1.33. " +
+			"Read metrics from the kubelet's port, not through the API server.",
+		FixSafety: finding.FixManual,
+	},
+	FixNote:  "Decide which of the kubelet's endpoints the holder needs.",
+	Subsumes: wildcardControls,
+	Needs:    grantKinds,
+	World:    rolesControl{scope: everyNamespace, find: anyOf(reachKubelets)}.judge,
+	Examples: check.Examples{
+		Bad: []string{`apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRole
 metadata:
   name: monitoring
@@ -47,7 +46,7 @@ roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: monitori
 subjects:
   - {kind: ServiceAccount, name: agent, namespace: monitoring}
 `},
-			Good: []string{`apiVersion: rbac.authorization.k8s.io/v1
+		Good: []string{`apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRole
 metadata:
   name: monitoring
@@ -66,6 +65,5 @@ rules:
     resources: [nodes/proxy]
     verbs: [get]
 `},
-		},
-	}
+	},
 }

@@ -15,21 +15,20 @@ func startPods(int) []power {
 	}
 }
 
-func noPodCreators() *check.Control {
-	return &check.Control{
-		Rule: finding.Rule{
-			Name: "no-pod-creators", Title: "Nobody starts pods in every namespace", Severity: finding.High, Layer: finding.LayerRBAC, Since: "v0.1",
-			Why: "A pod runs as any service account of its namespace and mounts any Secret there. Who makes or changes pods in every namespace " +
-				"picks a controller's account in kube-system, or a namespace that admits privileged pods, and owns the cluster.",
-			Remedy:    "Bind the role by a RoleBinding in each namespace that the holder deploys to.",
-			FixSafety: finding.FixManual,
-		},
-		FixNote:  "Decide which namespaces the holder deploys to.",
-		Subsumes: wildcardControls,
-		Needs:    grantKinds,
-		World:    rolesControl{scope: everyNamespace, find: anyOf(startPods)}.judge,
-		Examples: check.Examples{
-			Bad: []string{`apiVersion: rbac.authorization.k8s.io/v1
+var noPodCreators = check.Control{
+	Rule: finding.Rule{
+		Name: "no-pod-creators", Title: "Nobody starts pods in every namespace", Severity: finding.High, Layer: finding.LayerRBAC, Since: "v0.1",
+		Why: "A pod runs as any service account of its namespace and mounts any Secret there. Who makes or changes pods in every namespace " +
+			"picks a controller's account in kube-system, or a namespace that admits privileged pods, and owns the cluster.",
+		Remedy:    "Bind the role by a RoleBinding in each namespace that the holder deploys to.",
+		FixSafety: finding.FixManual,
+	},
+	FixNote:  "Decide which namespaces the holder deploys to.",
+	Subsumes: wildcardControls,
+	Needs:    grantKinds,
+	World:    rolesControl{scope: everyNamespace, find: anyOf(startPods)}.judge,
+	Examples: check.Examples{
+		Bad: []string{`apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRole
 metadata:
   name: deployer
@@ -49,7 +48,7 @@ roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: deployer
 subjects:
   - {kind: User, name: "system:serviceaccount:ci:runner", apiGroup: rbac.authorization.k8s.io}
 `},
-			Good: []string{`apiVersion: rbac.authorization.k8s.io/v1
+		Good: []string{`apiVersion: rbac.authorization.k8s.io/v1
 kind: Role
 metadata:
   name: deployer
@@ -84,6 +83,5 @@ rules:
     resources: [jobs]
     verbs: [create]
 `},
-		},
-	}
+	},
 }

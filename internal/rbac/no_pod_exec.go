@@ -22,22 +22,21 @@ func enterPods(version int) []power {
 	}
 }
 
-func noPodExec() *check.Control {
-	return &check.Control{
-		Rule: finding.Rule{
-			Name: "no-pod-exec", Title: "Nobody gets into running pods", Severity: finding.High, Layer: finding.LayerRBAC, Since: "v0.1",
-			Why: "A shell in a pod has its files, its secrets and its service account's token, whatever those may do; " +
-				"a forwarded port reaches it past network policies and past the login in front of it.",
-			Remedy: "Remove the subresources exec, attach, ephemeralcontainers, portforward and proxy. " +
-				"Give them to people for as long as they debug, by a RoleBinding in the namespace, or limit them to pods by resourceNames.",
-			FixSafety: finding.FixManual,
-		},
-		FixNote:  "Decide who has to debug pods, where and when.",
-		Subsumes: wildcardControls,
-		Needs:    grantKinds,
-		World:    rolesControl{scope: anywhere, find: anyOf(enterPods)}.judge,
-		Examples: check.Examples{
-			Bad: []string{`apiVersion: rbac.authorization.k8s.io/v1
+var noPodExec = check.Control{
+	Rule: finding.Rule{
+		Name: "no-pod-exec", Title: "Nobody gets into running pods", Severity: finding.High, Layer: finding.LayerRBAC, Since: "v0.1",
+		Why: "A shell in a pod has its files, its secrets and its service account's token, whatever those may do; " +
+			"a forwarded port reaches it past network policies and past the login in front of it.",
+		Remedy: "Remove the subresources exec, attach, ephemeralcontainers, portforward and proxy. " +
+			"Give them to people for as long as they debug, by a RoleBinding in the namespace, or limit them to pods by resourceNames.",
+		FixSafety: finding.FixManual,
+	},
+	FixNote:  "Decide who has to debug pods, where and when.",
+	Subsumes: wildcardControls,
+	Needs:    grantKinds,
+	World:    rolesControl{scope: anywhere, find: anyOf(enterPods)}.judge,
+	Examples: check.Examples{
+		Bad: []string{`apiVersion: rbac.authorization.k8s.io/v1
 kind: Role
 metadata:
   name: debug
@@ -64,7 +63,7 @@ rules:
     resources: [services/proxy] # want
     verbs: [get]
 `},
-			Good: []string{`# pods/* is no wildcard that the API server knows, and get no longer opens a shell.
+		Good: []string{`# pods/* is no wildcard that the API server knows, and get no longer opens a shell.
 apiVersion: rbac.authorization.k8s.io/v1
 kind: Role
 metadata:
@@ -82,6 +81,5 @@ rules:
     resourceNames: [toolbox]
     verbs: [create]
 `},
-		},
-	}
+	},
 }

@@ -10,21 +10,20 @@ func readSecrets(int) []power {
 	return []power{{verbs: []string{"get", "list", "watch"}, resources: []string{"secrets"}, may: "read every Secret"}}
 }
 
-func noSecretReaders() *check.Control {
-	return &check.Control{
-		Rule: finding.Rule{
-			Name: "no-secret-readers", Title: "Nobody reads the Secrets of the whole cluster", Severity: finding.High, Layer: finding.LayerRBAC, Since: "v0.1",
-			Why: "Among the Secrets of a cluster are passwords, TLS keys and the tokens of service accounts that may do more. " +
-				"Who reads them all, by get, list or watch, can become any of those accounts.",
-			Remedy:    "Grant get on the Secrets that are needed, by resourceNames, with a Role in their namespace.",
-			FixSafety: finding.FixManual,
-		},
-		FixNote:  "Decide which Secrets the holder needs, in which namespaces.",
-		Subsumes: wildcardControls,
-		Needs:    grantKinds,
-		World:    rolesControl{scope: everyNamespace, find: anyOf(readSecrets)}.judge,
-		Examples: check.Examples{
-			Bad: []string{`apiVersion: rbac.authorization.k8s.io/v1
+var noSecretReaders = check.Control{
+	Rule: finding.Rule{
+		Name: "no-secret-readers", Title: "Nobody reads the Secrets of the whole cluster", Severity: finding.High, Layer: finding.LayerRBAC, Since: "v0.1",
+		Why: "Among the Secrets of a cluster are passwords, TLS keys and the tokens of service accounts that may do more. " +
+			"Who reads them all, by get, list or watch, can become any of those accounts.",
+		Remedy:    "Grant get on the Secrets that are needed, by resourceNames, with a Role in their namespace.",
+		FixSafety: finding.FixManual,
+	},
+	FixNote:  "Decide which Secrets the holder needs, in which namespaces.",
+	Subsumes: wildcardControls,
+	Needs:    grantKinds,
+	World:    rolesControl{scope: everyNamespace, find: anyOf(readSecrets)}.judge,
+	Examples: check.Examples{
+		Bad: []string{`apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRole
 metadata:
   name: backup
@@ -53,7 +52,7 @@ roleRef:
 subjects:
   - {kind: User, name: jane, apiGroup: rbac.authorization.k8s.io}
 `},
-			Good: []string{`# A Role reads its own namespace only, and a ClusterRole where it is bound.
+		Good: []string{`# A Role reads its own namespace only, and a ClusterRole where it is bound.
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRole
 metadata:
@@ -87,6 +86,5 @@ rules:
     resources: [secrets]
     verbs: [get]
 `},
-		},
-	}
+	},
 }

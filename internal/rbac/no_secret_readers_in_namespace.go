@@ -5,21 +5,20 @@ import (
 	"bulkhead.dev/bulkhead/internal/finding"
 )
 
-func noSecretReadersInNamespace() *check.Control {
-	return &check.Control{
-		Rule: finding.Rule{
-			Name: "no-secret-readers-in-namespace", Title: "Nobody reads every Secret of a namespace", Severity: finding.Medium, Layer: finding.LayerRBAC, Since: "v0.1",
-			Why: "A workload that may read all Secrets of its namespace hands over those of its neighbours too when it is broken into, " +
-				"and those that are added later.",
-			Remedy:    "Name the Secrets that are needed in resourceNames. Or mount them, so that no permission is needed.",
-			FixSafety: finding.FixManual,
-		},
-		FixNote:  "Decide which Secrets the holder needs.",
-		Subsumes: wildcardControls,
-		Needs:    grantKinds,
-		World:    rolesControl{scope: someNamespaces, find: anyOf(readSecrets)}.judge,
-		Examples: check.Examples{
-			Bad: []string{`apiVersion: rbac.authorization.k8s.io/v1
+var noSecretReadersInNamespace = check.Control{
+	Rule: finding.Rule{
+		Name: "no-secret-readers-in-namespace", Title: "Nobody reads every Secret of a namespace", Severity: finding.Medium, Layer: finding.LayerRBAC, Since: "v0.1",
+		Why: "A workload that may read all Secrets of its namespace hands over those of its neighbours too when it is broken into, " +
+			"and those that are added later.",
+		Remedy:    "Name the Secrets that are needed in resourceNames. Or mount them, so that no permission is needed.",
+		FixSafety: finding.FixManual,
+	},
+	FixNote:  "Decide which Secrets the holder needs.",
+	Subsumes: wildcardControls,
+	Needs:    grantKinds,
+	World:    rolesControl{scope: someNamespaces, find: anyOf(readSecrets)}.judge,
+	Examples: check.Examples{
+		Bad: []string{`apiVersion: rbac.authorization.k8s.io/v1
 kind: Role
 metadata:
   name: operator
@@ -46,7 +45,7 @@ roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: backup}
 subjects:
   - {kind: ServiceAccount, name: backup}
 `},
-			Good: []string{`apiVersion: rbac.authorization.k8s.io/v1
+		Good: []string{`apiVersion: rbac.authorization.k8s.io/v1
 kind: Role
 metadata:
   name: operator
@@ -75,6 +74,5 @@ rules:
     resources: [secrets]
     verbs: [get]
 `},
-		},
-	}
+	},
 }

@@ -10,22 +10,21 @@ func createVolumes(int) []power {
 		may: "make a PersistentVolume of any folder of a node"}}
 }
 
-func noVolumeCreators() *check.Control {
-	return &check.Control{
-		Rule: finding.Rule{
-			Name: "no-volume-creators", Title: "Nobody writes PersistentVolumes", Severity: finding.High, Layer: finding.LayerRBAC, Since: "v0.1",
-			Why: "A PersistentVolume may be a folder of the node it is used on. Who writes one claims the root of a node into a pod " +
-				"that every Pod Security level admits, because the pod itself only names a claim.",
-			Remedy: "Let people ask for storage with PersistentVolumeClaims and leave PersistentVolumes to the storage provisioner. " +
-				"Waive this control for the provisioner's own account.",
-			FixSafety: finding.FixManual,
-		},
-		FixNote:  "Decide whether the holder is a storage provisioner.",
-		Subsumes: wildcardControls,
-		Needs:    grantKinds,
-		World:    rolesControl{scope: everyNamespace, find: anyOf(createVolumes)}.judge,
-		Examples: check.Examples{
-			Bad: []string{`apiVersion: rbac.authorization.k8s.io/v1
+var noVolumeCreators = check.Control{
+	Rule: finding.Rule{
+		Name: "no-volume-creators", Title: "Nobody writes PersistentVolumes", Severity: finding.High, Layer: finding.LayerRBAC, Since: "v0.1",
+		Why: "A PersistentVolume may be a folder of the node it is used on. Who writes one claims the root of a node into a pod " +
+			"that every Pod Security level admits, because the pod itself only names a claim.",
+		Remedy: "Let people ask for storage with PersistentVolumeClaims and leave PersistentVolumes to the storage provisioner. " +
+			"Waive this control for the provisioner's own account.",
+		FixSafety: finding.FixManual,
+	},
+	FixNote:  "Decide whether the holder is a storage provisioner.",
+	Subsumes: wildcardControls,
+	Needs:    grantKinds,
+	World:    rolesControl{scope: everyNamespace, find: anyOf(createVolumes)}.judge,
+	Examples: check.Examples{
+		Bad: []string{`apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRole
 metadata:
   name: storage-admin
@@ -44,7 +43,7 @@ roleRef:
 subjects:
   - {kind: ServiceAccount, name: nfs, namespace: storage}
 `},
-			Good: []string{`apiVersion: rbac.authorization.k8s.io/v1
+		Good: []string{`apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRole
 metadata:
   name: storage-user
@@ -56,6 +55,5 @@ rules:
     resources: [persistentvolumes]
     verbs: [get, list, watch]
 `},
-		},
-	}
+	},
 }

@@ -10,12 +10,12 @@ import (
 	"bulkhead.dev/bulkhead/internal/finding"
 )
 
-func findWildcardResources(_ int, r *rbacv1.PolicyRule, everywhere bool) []hit {
+func findWildcardResources(r *rbacv1.PolicyRule, everywhere bool) []hit {
 	if i := slices.Index(r.NonResourceURLs, rbacv1.NonResourceAll); i >= 0 && everywhere {
 		return []hit{{"nonResourceURLs", i, "ask for every path of the API server"}}
 	}
 	i := slices.Index(r.Resources, rbacv1.ResourceAll)
-	if i < 0 || len(r.ResourceNames) > 0 || fullAccess(r) || !inKubernetesGroups(r) {
+	if i < 0 || len(r.ResourceNames) > 0 || fullAccess(*r) || !inKubernetesGroups(r) {
 		return nil
 	}
 	verbs := someOf(r.Verbs)
@@ -38,20 +38,19 @@ func groupNames(groups []string) string {
 	return "API group " + someOf(names)
 }
 
-func noWildcardResources() *check.Control {
-	return &check.Control{
-		Rule: finding.Rule{
-			Name: "no-wildcard-resources", Title: "Roles name their resources", Severity: finding.Medium, Layer: finding.LayerRBAC, Since: "v0.1",
-			Why: "* covers subresources such as pods/exec and nodes/proxy, Secrets, and every resource that is added later, " +
-				"so that a role which was written for little grants much.",
-			Remedy:    "List the resources that are used.",
-			FixSafety: finding.FixManual,
-		},
-		FixNote: "Decide which resources the holder uses; the audit log tells.",
-		Needs:   grantKinds,
-		World:   rolesControl{scope: anywhere, find: findWildcardResources, rolesOnly: true}.judge,
-		Examples: check.Examples{
-			Bad: []string{`apiVersion: rbac.authorization.k8s.io/v1
+var noWildcardResources = check.Control{
+	Rule: finding.Rule{
+		Name: "no-wildcard-resources", Title: "Roles name their resources", Severity: finding.Medium, Layer: finding.LayerRBAC, Since: "v0.1",
+		Why: "* covers subresources such as pods/exec and nodes/proxy, Secrets, and every resource that is added later, " +
+			"so that a role which was written for little grants much.",
+		Remedy:    "List the resources that are used.",
+		FixSafety: finding.FixManual,
+	},
+	FixNote: "Decide which resources the holder uses; the audit log tells.",
+	Needs:   grantKinds,
+	World:   rolesControl{scope: anywhere, find: inAnyVersion(findWildcardResources), rolesOnly: true}.judge,
+	Examples: check.Examples{
+		Bad: []string{`apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRole
 metadata:
   name: policies
@@ -64,7 +63,7 @@ rules:
       - "*" # want
     verbs: [get]
 `},
-			Good: []string{`apiVersion: rbac.authorization.k8s.io/v1
+		Good: []string{`apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRole
 metadata:
   name: policies
@@ -78,6 +77,5 @@ rules:
   - nonResourceURLs: [/metrics, "/healthz/*"]
     verbs: [get]
 `},
-		},
-	}
+	},
 }

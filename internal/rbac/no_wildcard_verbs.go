@@ -28,7 +28,7 @@ func inKubernetesGroups(r *rbacv1.PolicyRule) bool {
 
 // findWildcardVerbs leaves rules for all resources to no-wildcard-resources and
 // no-full-access-roles, and rules for single objects alone.
-func findWildcardVerbs(_ int, r *rbacv1.PolicyRule, _ bool) []hit {
+func findWildcardVerbs(r *rbacv1.PolicyRule, _ bool) []hit {
 	i := slices.Index(r.Verbs, rbacv1.VerbAll)
 	if i < 0 || len(r.Resources) == 0 || len(r.ResourceNames) > 0 || slices.Contains(r.Resources, rbacv1.ResourceAll) || !inKubernetesGroups(r) {
 		return nil
@@ -44,20 +44,19 @@ func someOf(names []string) string {
 	return strings.Join(names, ", ")
 }
 
-func noWildcardVerbs() *check.Control {
-	return &check.Control{
-		Rule: finding.Rule{
-			Name: "no-wildcard-verbs", Title: "Roles name their verbs", Severity: finding.Medium, Layer: finding.LayerRBAC, Since: "v0.1",
-			Why: "* grants verbs that nobody thinks of: deletecollection, and where they exist escalate, bind, impersonate and approve; " +
-				"and every verb that a later Kubernetes adds.",
-			Remedy:    "List the verbs that are used: get, list, watch, create, update, patch, delete.",
-			FixSafety: finding.FixManual,
-		},
-		FixNote: "Decide which verbs the holder uses; the audit log tells.",
-		Needs:   grantKinds,
-		World:   rolesControl{scope: anywhere, find: findWildcardVerbs, rolesOnly: true}.judge,
-		Examples: check.Examples{
-			Bad: []string{`apiVersion: rbac.authorization.k8s.io/v1
+var noWildcardVerbs = check.Control{
+	Rule: finding.Rule{
+		Name: "no-wildcard-verbs", Title: "Roles name their verbs", Severity: finding.Medium, Layer: finding.LayerRBAC, Since: "v0.1",
+		Why: "* grants verbs that nobody thinks of: deletecollection, and where they exist escalate, bind, impersonate and approve; " +
+			"and every verb that a later Kubernetes adds.",
+		Remedy:    "List the verbs that are used: get, list, watch, create, update, patch, delete.",
+		FixSafety: finding.FixManual,
+	},
+	FixNote: "Decide which verbs the holder uses; the audit log tells.",
+	Needs:   grantKinds,
+	World:   rolesControl{scope: anywhere, find: inAnyVersion(findWildcardVerbs), rolesOnly: true}.judge,
+	Examples: check.Examples{
+		Bad: []string{`apiVersion: rbac.authorization.k8s.io/v1
 kind: Role
 metadata:
   name: settings
@@ -69,7 +68,7 @@ rules:
       - get
       - "*" # want
 `},
-			Good: []string{`apiVersion: rbac.authorization.k8s.io/v1
+		Good: []string{`apiVersion: rbac.authorization.k8s.io/v1
 kind: Role
 metadata:
   name: settings
@@ -86,6 +85,5 @@ rules:
     resources: [orders]
     verbs: ["*"]
 `},
-		},
-	}
+	},
 }

@@ -12,30 +12,34 @@ func Controls() ([]*check.Control, error) {
 	if _, err := readDefaults(); err != nil {
 		return nil, err
 	}
-	return []*check.Control{
-		noAdmissionWriters(),
-		noAnonymousAccess(),
-		noAuthenticatedAccess(),
-		noClusterAdminBindings(),
-		noClusterAdminInNamespace(),
-		noCSRApproval(),
-		noDanglingRoleRefs(),
-		noDefaultAccountGrants(),
-		noEmptyBindings(),
-		noEscalationVerbs(),
-		noEscalationVerbsInNamespace(),
-		noFullAccessRoles(),
-		noMissingSubjects(),
-		noNodeProxy(),
-		noPodCreators(),
-		noPodExec(),
-		noSecretReaders(),
-		noSecretReadersInNamespace(),
-		noTokenMinting(),
-		noVolumeCreators(),
-		noWildcardResources(),
-		noWildcardVerbs(),
-	}, nil
+	var out []*check.Control
+	for _, c := range []check.Control{
+		noAdmissionWriters,
+		noAnonymousAccess,
+		noAuthenticatedAccess,
+		noClusterAdminBindings,
+		noClusterAdminInNamespace,
+		noCSRApproval,
+		noDanglingRoleRefs,
+		noDefaultAccountGrants,
+		noEmptyBindings,
+		noEscalationVerbs,
+		noEscalationVerbsInNamespace,
+		noFullAccessRoles,
+		noMissingSubjects,
+		noNodeProxy,
+		noPodCreators,
+		noPodExec,
+		noSecretReaders,
+		noSecretReadersInNamespace,
+		noTokenMinting,
+		noVolumeCreators,
+		noWildcardResources,
+		noWildcardVerbs,
+	} {
+		out = append(out, &c)
+	}
+	return out, nil
 }
 
 const apiGroup = "rbac.authorization.k8s.io"

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"bulkhead.dev/bulkhead/internal/admission"
 	"bulkhead.dev/bulkhead/internal/check"
@@ -170,5 +171,27 @@ rules:
 		"no-secret-readers ClusterRole/reader: User jane may read every Secret in the whole cluster"}
 	if !slices.Equal(got, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+// TestAggregationBound: roles that all select each other, with a binding each, are
+// judged in bounded time and memory, or said not to be.
+func TestAggregationBound(t *testing.T) {
+	var objects []*model.Object
+	for i := range 3000 {
+		meta := map[string]any{"name": fmt.Sprint("role-", i), "labels": map[string]any{"a": "b"}}
+		role, _ := model.NewObject(map[string]any{"apiVersion": apiGroup + "/v1", "kind": "ClusterRole", "metadata": meta,
+			"aggregationRule": map[string]any{"clusterRoleSelectors": []any{map[string]any{}}}}, nil, model.Source{})
+		objects = append(objects, role)
+	}
+	start := time.Now()
+	judgements := noSecretReaders.World(&check.Input{World: model.NewWorld(objects, model.WorldOptions{}), Version: 37})
+	if took := time.Since(start); took > 10*time.Second {
+		t.Errorf("took %v", took)
+	}
+	for _, j := range judgements {
+		if j.Verdict != finding.Unknown {
+			t.Fatalf("%s: %s, want unknown", j.Object.Ref(), j.Verdict)
+		}
 	}
 }

@@ -30,9 +30,9 @@ func resourceIndex(r *rbacv1.PolicyRule, resource string) int {
 
 // fullAccess reports whether a rule grants everything that matters: every verb
 // on every resource, of all groups or of the core one.
-func fullAccess(r *rbacv1.PolicyRule) bool {
+func fullAccess(r rbacv1.PolicyRule) bool {
 	return slices.Contains(r.Verbs, rbacv1.VerbAll) && slices.Contains(r.Resources, rbacv1.ResourceAll) &&
-		groupIndex(r, "") >= 0 && len(r.ResourceNames) == 0
+		groupIndex(&r, "") >= 0 && len(r.ResourceNames) == 0
 }
 
 // power is something that a rule may grant.

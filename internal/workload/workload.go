@@ -5,6 +5,7 @@ package workload
 import (
 	"embed"
 	"io/fs"
+	"slices"
 
 	"bulkhead.dev/bulkhead/internal/admission"
 	"bulkhead.dev/bulkhead/internal/check"
@@ -23,5 +24,5 @@ func Controls() ([]*check.Control, error) {
 	if err != nil {
 		return nil, err
 	}
-	return append(controls, namespaceControls()...), nil
+	return slices.Concat(controls, namespaceControls(), serviceAccountControls()), nil
 }

@@ -228,6 +228,7 @@ const warningsKept = 50
 func unique(lines []string) []string {
 	var kept []string
 	for _, line := range lines {
+		line = oneLine(line)
 		if !slices.Contains(kept, line) && len(kept) < warningsKept {
 			kept = append(kept, line)
 		}

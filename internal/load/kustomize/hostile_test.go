@@ -149,7 +149,7 @@ func TestRenderLimitsFiles(t *testing.T) {
 	tree := files{"kustomization.yaml": "resources: [a.yaml, b.yaml]\n", "a.yaml": service, "b.yaml": strings.ReplaceAll(service, "name: a", "name: b") + "#" + strings.Repeat("x", 2<<20)}
 	root := tree.write(t)
 	for want, l := range map[string]Limits{
-		"b.yaml: is larger than 1 MiB":    {FileBytes: 1 << 20},
+		"b.yaml: is larger than 1024 KiB": {FileBytes: 1 << 20},
 		"the build reads more than 1 MiB": {TotalBytes: 1 << 20},
 		"is one of more than 2 files":     {Files: 2},
 	} {

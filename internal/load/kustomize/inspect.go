@@ -52,6 +52,8 @@ type inspector struct {
 	// refers to comes before it.
 	kustomizations []*kustomization
 	secrets        []string
+	// parsed counts the bytes of all files that were parsed.
+	parsed int
 }
 
 // Inspect looks at every reference of the kustomization in dir and of those
@@ -143,7 +145,7 @@ func (in *inspector) read(dir string) *kustomization {
 		return nil
 	}
 	k := &kustomization{dir: dir, file: file}
-	if k.content, err = readRegular(file, kustomizationBytes); err != nil {
+	if k.content, err = in.readParsed(file); err != nil {
 		in.fault(file, 0, "%s", err)
 		return nil
 	}
@@ -178,6 +180,18 @@ func (in *inspector) read(dir string) *kustomization {
 		return nil
 	}
 	return k
+}
+
+// readParsed reads a file that will be parsed.
+func (in *inspector) readParsed(path string) ([]byte, error) {
+	data, err := readRegular(path, kustomizationBytes)
+	if err != nil {
+		return nil, err
+	}
+	if in.parsed += len(data); in.parsed > kustomizationsBytes {
+		return nil, fmt.Errorf("makes the kustomization files more than %d KiB in all", kustomizationsBytes>>10)
+	}
+	return data, nil
 }
 
 // follow looks at one reference of k.
@@ -256,7 +270,7 @@ func (in *inspector) file(path string, r reference, fault func(string, ...any)) 
 	if r.to != toPluginOrInline {
 		return
 	}
-	data, err := readRegular(path, in.limits.FileBytes)
+	data, err := in.readParsed(path)
 	if err != nil {
 		fault("%s %s", r.value, err)
 		return

@@ -112,32 +112,33 @@ func TestInspectNamesFileAndLine(t *testing.T) {
 		place string
 		want  string
 	}{
-		"missing":      {files{"kustomization.yaml": "resources:\n- a.yaml\n- gone.yaml\n", "a.yaml": service}, "kustomization.yaml:3: ", "gone.yaml does not exist"},
-		"no folder":    {files{"kustomization.yaml": "components:\n- a.yaml\n", "a.yaml": service}, "kustomization.yaml:2: ", "a.yaml is a file; a folder"},
-		"no file":      {files{"kustomization.yaml": "crds:\n- d\n", "d/x": ""}, "kustomization.yaml:2: ", "d is a folder; a file"},
-		"no base":      {files{"kustomization.yaml": "resources:\n- d\n", "d/x": ""}, "d: ", "holds no kustomization.yaml"},
-		"outside":      {files{"kustomization.yaml": "resources: [d]\n", "d/kustomization.yaml": "resources:\n- ../a.yaml\n", "a.yaml": service}, "d/kustomization.yaml:2: ", "lies outside of the kustomization's folder"},
-		"absolute":     {files{"kustomization.yaml": "resources:\n- /etc/passwd\n"}, "kustomization.yaml:2: ", "lies outside of the kustomization's folder"},
-		"itself":       {files{"kustomization.yaml": "resources:\n- .\n"}, "kustomization.yaml:2: ", "leads back to"},
-		"cycle":        {files{"kustomization.yaml": "resources: [a]\n", "a/kustomization.yaml": "resources: [../b]\n", "b/kustomization.yaml": "namePrefix: x\nresources:\n- ../a\n"}, "b/kustomization.yaml:3: ", "leads back to"},
-		"parent":       {files{"kustomization.yaml": "resources: [a]\n", "a/kustomization.yaml": "resources:\n- ..\n"}, "a/kustomization.yaml:2: ", "leads back to"},
-		"chart":        {files{"kustomization.yaml": "namePrefix: x\nhelmCharts:\n- name: x\n  repo: https://example.com\n"}, "kustomization.yaml:2: ", "scan the chart itself"},
-		"old chart":    {files{"kustomization.yaml": "helmChartInflationGenerator:\n- chartName: x\n"}, "kustomization.yaml:1: ", "scan the chart itself"},
-		"chart plugin": {files{"kustomization.yaml": "generators: [g.yaml]\n", "g.yaml": "\napiVersion: builtin\nkind: HelmChartInflationGenerator\nmetadata: {name: x}\n"}, "g.yaml:2: ", "scan the chart itself"},
-		"plugin":       {files{"kustomization.yaml": "transformers: [g.yaml]\n", "g.yaml": "apiVersion: example.com/v1\nkind: Evil\nmetadata: {name: x, annotations: {config.kubernetes.io/function: 'exec: {path: ./evil}'}}\n"}, "g.yaml:1: ", "Evil is a plugin"},
-		"inline":       {files{"kustomization.yaml": "validators:\n- |\n  apiVersion: example.com/v1\n  kind: Evil\n"}, "kustomization.yaml:2: ", "Evil is a plugin"},
-		"two files":    {files{"kustomization.yaml": "namePrefix: x\n", "Kustomization": "namePrefix: x\n"}, ": ", "are both kustomization files"},
-		"empty":        {files{"kustomization.yaml": ""}, "kustomization.yaml: ", "is empty"},
-		"nothing":      {files{"kustomization.yaml": "kind: Kustomization\n"}, "kustomization.yaml: ", "is empty"},
-		"syntax":       {files{"kustomization.yaml": "resources:\n- a: b: c\n"}, "kustomization.yaml:2: ", "not valid YAML"},
-		"list":         {files{"kustomization.yaml": "- a\n"}, "kustomization.yaml: ", "not a kustomization"},
-		"unknown":      {files{"kustomization.yaml": "namePrefix: x\nresource: [a]\n"}, "kustomization.yaml:2: ", `there is no field "resource"`},
-		"kind":         {files{"kustomization.yaml": "kind: Deployment\nnamePrefix: x\n"}, "kustomization.yaml:1: ", "kind should be Kustomization or Component"},
-		"no component": {files{"kustomization.yaml": "components:\n- a\n", "a/kustomization.yaml": "namePrefix: x\n"}, "kustomization.yaml:2: ", "a is no Component"},
-		"component":    {files{"kustomization.yaml": "resources:\n- a\n", "a/kustomization.yaml": "kind: Component\nnamePrefix: x\n"}, "kustomization.yaml:2: ", "a is a Component"},
-		"anchors":      {files{"kustomization.yaml": bomb()}, "kustomization.yaml: ", "excessive aliasing"},
-		"control":      {files{"kustomization.yaml": "resources: [\"\\e[2Jx\"]\n"}, "kustomization.yaml:1: ", "[2Jx does not exist"},
-		"too large":    {files{"kustomization.yaml": "namePrefix: x\n#" + strings.Repeat("x", kustomizationBytes)}, "kustomization.yaml: ", "is larger than 1 MiB"},
+		"missing":          {files{"kustomization.yaml": "resources:\n- a.yaml\n- gone.yaml\n", "a.yaml": service}, "kustomization.yaml:3: ", "gone.yaml does not exist"},
+		"no folder":        {files{"kustomization.yaml": "components:\n- a.yaml\n", "a.yaml": service}, "kustomization.yaml:2: ", "a.yaml is a file; a folder"},
+		"no file":          {files{"kustomization.yaml": "crds:\n- d\n", "d/x": ""}, "kustomization.yaml:2: ", "d is a folder; a file"},
+		"no base":          {files{"kustomization.yaml": "resources:\n- d\n", "d/x": ""}, "d: ", "holds no kustomization.yaml"},
+		"outside":          {files{"kustomization.yaml": "resources: [d]\n", "d/kustomization.yaml": "resources:\n- ../a.yaml\n", "a.yaml": service}, "d/kustomization.yaml:2: ", "lies outside of the kustomization's folder"},
+		"absolute":         {files{"kustomization.yaml": "resources:\n- /etc/passwd\n"}, "kustomization.yaml:2: ", "lies outside of the kustomization's folder"},
+		"itself":           {files{"kustomization.yaml": "resources:\n- .\n"}, "kustomization.yaml:2: ", "leads back to"},
+		"cycle":            {files{"kustomization.yaml": "resources: [a]\n", "a/kustomization.yaml": "resources: [../b]\n", "b/kustomization.yaml": "namePrefix: x\nresources:\n- ../a\n"}, "b/kustomization.yaml:3: ", "leads back to"},
+		"parent":           {files{"kustomization.yaml": "resources: [a]\n", "a/kustomization.yaml": "resources:\n- ..\n"}, "a/kustomization.yaml:2: ", "leads back to"},
+		"chart":            {files{"kustomization.yaml": "namePrefix: x\nhelmCharts:\n- name: x\n  repo: https://example.com\n"}, "kustomization.yaml:2: ", "scan the chart itself"},
+		"old chart":        {files{"kustomization.yaml": "helmChartInflationGenerator:\n- chartName: x\n"}, "kustomization.yaml:1: ", "scan the chart itself"},
+		"chart plugin":     {files{"kustomization.yaml": "generators: [g.yaml]\n", "g.yaml": "\napiVersion: builtin\nkind: HelmChartInflationGenerator\nmetadata: {name: x}\n"}, "g.yaml:2: ", "scan the chart itself"},
+		"plugin":           {files{"kustomization.yaml": "transformers: [g.yaml]\n", "g.yaml": "apiVersion: example.com/v1\nkind: Evil\nmetadata: {name: x, annotations: {config.kubernetes.io/function: 'exec: {path: ./evil}'}}\n"}, "g.yaml:1: ", "Evil is a plugin"},
+		"inline":           {files{"kustomization.yaml": "validators:\n- |\n  apiVersion: example.com/v1\n  kind: Evil\n"}, "kustomization.yaml:2: ", "Evil is a plugin"},
+		"two files":        {files{"kustomization.yaml": "namePrefix: x\n", "Kustomization": "namePrefix: x\n"}, ": ", "are both kustomization files"},
+		"empty":            {files{"kustomization.yaml": ""}, "kustomization.yaml: ", "is empty"},
+		"nothing":          {files{"kustomization.yaml": "kind: Kustomization\n"}, "kustomization.yaml: ", "is empty"},
+		"syntax":           {files{"kustomization.yaml": "resources:\n- a: b: c\n"}, "kustomization.yaml:2: ", "not valid YAML"},
+		"list":             {files{"kustomization.yaml": "- a\n"}, "kustomization.yaml: ", "not a kustomization"},
+		"unknown":          {files{"kustomization.yaml": "namePrefix: x\nresource: [a]\n"}, "kustomization.yaml:2: ", `there is no field "resource"`},
+		"kind":             {files{"kustomization.yaml": "kind: Deployment\nnamePrefix: x\n"}, "kustomization.yaml:1: ", "kind should be Kustomization or Component"},
+		"no component":     {files{"kustomization.yaml": "components:\n- a\n", "a/kustomization.yaml": "namePrefix: x\n"}, "kustomization.yaml:2: ", "a is no Component"},
+		"component":        {files{"kustomization.yaml": "resources:\n- a\n", "a/kustomization.yaml": "kind: Component\nnamePrefix: x\n"}, "kustomization.yaml:2: ", "a is a Component"},
+		"anchors":          {files{"kustomization.yaml": bomb()}, "kustomization.yaml: ", "excessive aliasing"},
+		"control":          {files{"kustomization.yaml": "resources: [\"\\e[2Jx\"]\n"}, "kustomization.yaml:1: ", "[2Jx does not exist"},
+		"too large":        {files{"kustomization.yaml": "namePrefix: x\n#" + strings.Repeat("x", kustomizationBytes)}, "kustomization.yaml: ", "is larger than 512 KiB"},
+		"too large in all": {manyLarge(), "k9/kustomization.yaml: ", "more than 4096 KiB in all"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -159,6 +160,15 @@ func TestInspectNamesFileAndLine(t *testing.T) {
 			}
 		})
 	}
+}
+
+// manyLarge are kustomizations each of which is below the limit.
+func manyLarge() files {
+	tree := files{"kustomization.yaml": "resources: [k1, k2, k3, k4, k5, k6, k7, k8, k9]\n"}
+	for i := 1; i <= 9; i++ {
+		tree[fmt.Sprintf("k%d/kustomization.yaml", i)] = "namePrefix: x\n#" + strings.Repeat("x", kustomizationBytes-100)
+	}
+	return tree
 }
 
 // bomb is YAML that grows tenfold with each of its lines.

@@ -44,9 +44,10 @@ type Limits struct {
 	TotalBytes int64 `json:"totalBytes"`
 }
 
-// Default limits.
+// Default limits. kustomize takes time with the square of the number of objects:
+// some 20 seconds for 2,000 of them in an overlay.
 const (
-	DefaultTimeout        = 30 * time.Second
+	DefaultTimeout        = 60 * time.Second
 	DefaultMemoryBytes    = 512 << 20
 	DefaultOutputBytes    = 64 << 20
 	DefaultFiles          = 10_000
@@ -55,9 +56,13 @@ const (
 	DefaultTotalBytes     = 100 << 20
 )
 
-// kustomizationBytes is the size of one kustomization file; it is parsed
-// outside of the child process.
-const kustomizationBytes = 1 << 20
+// Kustomization files, and the configuration of generators and transformers,
+// are parsed outside of the child process, so there is less room for them: for
+// one, and for all that belong to one build.
+const (
+	kustomizationBytes  = 512 << 10
+	kustomizationsBytes = 4 << 20
+)
 
 func (l Limits) withDefaults() Limits {
 	orDefault(&l.Timeout, DefaultTimeout)
@@ -194,7 +199,7 @@ func readRegular(path string, limit int64) ([]byte, error) {
 		return nil, err
 	}
 	if int64(len(data)) > limit {
-		return nil, fmt.Errorf("is larger than %d MiB", limit>>20)
+		return nil, fmt.Errorf("is larger than %d KiB", limit>>10)
 	}
 	return data, nil
 }
