@@ -13,12 +13,40 @@ import (
 
 // writeJSON writes the versioned form that docs/schema/scanresult.v1.json
 // describes: indented, and the same bytes for the same result.
+//
+// The findings, which are nearly all of it, are encoded one by one: as a whole
+// the text would be in memory three times while it is indented.
 func writeJSON(w io.Writer, r *finding.Result, _ Options) error {
-	b, err := marshalJSON(complete(r), "  ")
+	rest := *complete(r)
+	findings := rest.Findings
+	rest.Findings = []finding.Finding{}
+	shell, err := marshalJSON(&rest, "", "  ")
 	if err != nil {
 		return err
 	}
-	_, err = w.Write(b)
+	// No string holds a line break, so this is the field itself.
+	before, after, found := bytes.Cut(shell, []byte("\n  \"findings\": []"))
+	if !found || len(findings) == 0 {
+		_, err = w.Write(shell)
+		return err
+	}
+	if _, err := fmt.Fprintf(w, "%s\n  \"findings\": [", before); err != nil {
+		return err
+	}
+	for i := range findings {
+		b, err := marshalJSON(&findings[i], "    ", "  ")
+		if err != nil {
+			return err
+		}
+		separator := ","
+		if i == 0 {
+			separator = ""
+		}
+		if _, err := fmt.Fprintf(w, "%s\n    %s", separator, bytes.TrimSuffix(b, []byte("\n"))); err != nil {
+			return err
+		}
+	}
+	_, err = fmt.Fprintf(w, "\n  ]%s", after)
 	return err
 }
 
@@ -50,11 +78,11 @@ func list[E any](s []E) []E {
 }
 
 // marshalJSON encodes v, and ends in a line break.
-func marshalJSON(v any, indent string) ([]byte, error) {
+func marshalJSON(v any, prefix, indent string) ([]byte, error) {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
-	enc.SetIndent("", indent)
+	enc.SetIndent(prefix, indent)
 	if err := enc.Encode(v); err != nil {
 		return nil, err
 	}

@@ -122,7 +122,7 @@ func reportShards(r *finding.Result, api reportAPI, namespace string, results []
 	shards := []*reportObject{newReport(r, api, namespace, 1)}
 	size := 0
 	for _, result := range results {
-		b, err := marshalJSON(result, "")
+		b, err := marshalJSON(result, "", "")
 		if err != nil {
 			return nil, err
 		}

@@ -100,3 +100,20 @@ func TestReadKeepsEditValues(t *testing.T) {
 		}
 	}
 }
+
+// TestJSONIsAsIfEncodedAtOnce: findings are encoded one by one, to the same bytes.
+func TestJSONIsAsIfEncodedAtOnce(t *testing.T) {
+	for _, r := range []*finding.Result{{}, {Findings: []finding.Finding{{Control: "a", Message: "\n  \"findings\": []"}, {Control: "b", Location: &finding.Location{File: "f"}}}}} {
+		var got bytes.Buffer
+		if err := writeJSON(&got, r, Options{}); err != nil {
+			t.Fatal(err)
+		}
+		want, err := marshalJSON(complete(r), "", "  ")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.String() != string(want) {
+			t.Errorf("got:\n%s\nwant:\n%s", got.String(), want)
+		}
+	}
+}

@@ -57,7 +57,7 @@ func writeSARIF(w io.Writer, r *finding.Result, _ Options) error {
 	run.WithTool(sarif.NewTool().WithDriver(driver))
 	run.AddInvocation(s.invocation(r, len(findings), cutOff))
 	run.WithOriginalUriBaseIds(s.bases())
-	b, err := marshalJSON(sarif.NewReport().AddRun(run), "  ")
+	b, err := marshalJSON(sarif.NewReport().AddRun(run), "", "  ")
 	if err != nil {
 		return err
 	}

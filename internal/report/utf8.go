@@ -17,7 +17,7 @@ func validUTF8(r *finding.Result) (*finding.Result, error) {
 	if isUTF8(reflect.ValueOf(r)) {
 		return r, nil
 	}
-	b, err := marshalJSON(r, "")
+	b, err := marshalJSON(r, "", "")
 	if err != nil {
 		return nil, err
 	}

@@ -28,7 +28,7 @@ func writeYAML(w io.Writer, r *finding.Result, _ Options) error {
 // characters as JSON writes them. The encoder is the same: it quotes what a
 // reader of YAML 1.1 takes for a number, a null or a boolean.
 func marshalYAML(v any) ([]byte, error) {
-	b, err := marshalJSON(v, "")
+	b, err := marshalJSON(v, "", "")
 	if err != nil {
 		return nil, err
 	}

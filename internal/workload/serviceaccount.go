@@ -17,17 +17,6 @@ func serviceAccountControls() []*check.Control {
 
 var serviceAccountKind = model.GroupKind{Kind: "ServiceAccount"}
 
-// podKinds are the kinds of Kubernetes that carry a pod.
-func podKinds() []model.GroupKind {
-	var out []model.GroupKind
-	for _, t := range model.PodTemplates() {
-		if t.Group != "extensions" {
-			out = append(out, t.GroupKind)
-		}
-	}
-	return out
-}
-
 // judgePods judges every object of the world that is or makes a pod.
 func judgePods(w *model.World, judge func(*model.Pod) check.Judgement) []check.Judgement {
 	var out []check.Judgement
@@ -43,7 +32,7 @@ func noTokenAutomount() *check.Control {
 	return &check.Control{
 		Rule: finding.Rule{
 			Name:     "no-token-automount",
-			Title:    "Pods get a token for the API only when they ask for it",
+			Title:    "No token for the API is mounted into every container",
 			Severity: finding.Medium,
 			Layer:    finding.LayerWorkload,
 			Since:    "v0.1",

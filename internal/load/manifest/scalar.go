@@ -1,8 +1,10 @@
 package manifest
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math"
+	"strconv"
 	"strings"
 
 	yamlv2 "go.yaml.in/yaml/v2"
@@ -16,13 +18,55 @@ import (
 type scalars struct {
 	resolved map[string]any
 	strings  map[string]any
+	leaves   map[string]map[string]any
+	// key is scratch space.
+	key []byte
+}
+
+// appendText appends text so that nothing that follows can be taken for a part
+// of it.
+func appendText(b []byte, text string) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(text))), text...)
 }
 
 // maxKept bounds both maps; beyond it nothing more is kept.
 const maxKept = 1 << 16
 
 func newScalars() scalars {
-	return scalars{resolved: map[string]any{}, strings: map[string]any{}}
+	return scalars{resolved: map[string]any{}, strings: map[string]any{}, leaves: map[string]map[string]any{}}
+}
+
+// leaf returns one map for all that hold the same few scalars. The smallest map
+// of Go takes 300 bytes, and manifests are full of the same small ones: labels,
+// variables, resources. Nobody changes a decoded object, so they can be shared.
+func (s *scalars) leaf(m map[string]any, sorted []entry) map[string]any {
+	if len(m) == 0 || len(m) > 8 || len(m) != len(sorted) {
+		return m
+	}
+	s.key = s.key[:0]
+	for _, e := range sorted {
+		s.key = appendText(s.key, e.name)
+		switch v := m[e.name].(type) {
+		case string:
+			if len(v) > 64 {
+				return m
+			}
+			s.key = appendText(append(s.key, 's'), v)
+		case bool:
+			s.key = strconv.AppendBool(append(s.key, 'b'), v)
+		case int64:
+			s.key = binary.AppendVarint(append(s.key, 'i'), v)
+		default:
+			return m
+		}
+	}
+	if kept, ok := s.leaves[string(s.key)]; ok {
+		return kept
+	}
+	if len(s.leaves) < maxKept {
+		s.leaves[string(s.key)] = m
+	}
+	return m
 }
 
 func (s *scalars) value(n *yaml.Node) (any, error) {

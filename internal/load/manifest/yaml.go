@@ -268,7 +268,7 @@ func (b *builder) mapping(n *yaml.Node, depth int) (any, error) {
 		}
 		m[e.name] = v
 	}
-	return m, nil
+	return b.scalars.leaf(m, b.entries[start:end]), nil
 }
 
 // collect gathers the entries of a mapping from b.entries[start] on, and of what
