@@ -11,20 +11,14 @@ import (
 	"context"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"syscall"
 
 	"bulkhead.dev/bulkhead/internal/cli"
 )
 
-// garbagePercent is how much garbage may pile up beside what is in use before it
-// is collected. Half of Go's default: a scan holds one snapshot, and its peak
-// falls by a quarter for a fifth more processor time. GOGC overrides it.
-const garbagePercent = 50
-
 func main() {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(garbagePercent)
+	if os.Getenv("GOGC") == "" && os.Getenv("GOMEMLIMIT") == "" {
+		spendMemory()
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	self, err := os.Executable()

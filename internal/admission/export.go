@@ -41,7 +41,7 @@ func ValidatingPolicy(c *check.Control, values map[string]any) (*admissionv1.Val
 		Spec: admissionv1.ValidatingAdmissionPolicySpec{
 			FailurePolicy:    &fail,
 			MatchConstraints: matchResources(c.Object, admissionv1.Create, admissionv1.Update),
-			Variables:        append(policyVariables(c, values), admissionv1.Variable{Name: "violations", Expression: violations}),
+			Variables:        append(policyVariables(c, values, violations), admissionv1.Variable{Name: "violations", Expression: violations}),
 			Validations: []admissionv1.Validation{{
 				Expression:        "size(variables.violations) == 0",
 				Message:           c.Title,
@@ -70,7 +70,7 @@ func MutatingPolicy(c *check.Control, values map[string]any) (*admissionv1.Mutat
 			FailurePolicy:      &fail,
 			ReinvocationPolicy: admissionv1.IfNeededReinvocationPolicy,
 			MatchConstraints:   matchResources(c.Object, admissionv1.Create),
-			Variables:          policyVariables(c, values),
+			Variables:          policyVariables(c, values, mutation),
 			Mutations: []admissionv1.Mutation{{
 				PatchType: admissionv1.PatchTypeJSONPatch,
 				JSONPatch: &admissionv1.JSONPatch{Expression: mutation},
@@ -81,20 +81,36 @@ func MutatingPolicy(c *check.Control, values map[string]any) (*admissionv1.Mutat
 
 func policyName(c *check.Control) string { return c.Name + ".bulkhead.dev" }
 
-func policyVariables(c *check.Control, values map[string]any) []admissionv1.Variable {
+// policyVariables are the variables that the expression uses, in the order in
+// which they use each other.
+func policyVariables(c *check.Control, values map[string]any, expression string) []admissionv1.Variable {
+	var all []check.Variable
+	if c.Object.Pods {
+		all = sharedVariables(anyBuiltin)
+	}
+	if len(c.Parameters) > 0 {
+		all = append(all, check.Variable{Name: "params", Expression: literal(values)})
+	}
+	all = append(all, c.Object.Variables...)
+	used := map[string]bool{}
+	var mark func(string)
+	mark = func(text string) {
+		for _, m := range variableUse.FindAllStringSubmatch(text, -1) {
+			for _, v := range all {
+				if v.Name == m[1] && !used[v.Name] {
+					used[v.Name] = true
+					mark(v.Expression)
+				}
+			}
+		}
+	}
+	mark(expression)
 	var out []admissionv1.Variable
-	add := func(vs ...check.Variable) {
-		for _, v := range vs {
+	for _, v := range all {
+		if used[v.Name] {
 			out = append(out, admissionv1.Variable{Name: v.Name, Expression: v.Expression})
 		}
 	}
-	if c.Object.Pods {
-		add(sharedVariables(anyBuiltin)...)
-	}
-	if len(c.Parameters) > 0 {
-		add(check.Variable{Name: "params", Expression: literal(values)})
-	}
-	add(c.Object.Variables...)
 	return out
 }
 

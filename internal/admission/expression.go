@@ -31,6 +31,10 @@ const minimumMinor = 32
 //	containers  every container: a list of maps of
 //	            c (the container), name, list (the field of the PodSpec that it
 //	            stands in), path and pointer
+//	images      every image, of containers and of volumes: reference, path,
+//	            container (empty for a volume), of (words for a message)
+//	env         every environment variable: k (its container), name, e (the
+//	            variable), path
 func sharedVariables(templatePath string) []check.Variable {
 	template, prefix, pointer := builtinTemplate("object", "object.spec.jobTemplate.spec.template", "object.template", "object.spec.template"),
 		builtinTemplate("''", "'spec.jobTemplate.spec.template.'", "'template.'", "'spec.template.'"),
@@ -52,8 +56,26 @@ func sharedVariables(templatePath string) []check.Variable {
 		{Name: "specPath", Expression: prefix + " + 'spec'"},
 		{Name: "specPointer", Expression: pointer + " + '/spec'"},
 		{Name: "containers", Expression: list("initContainers") + " + " + list("containers") + " + " + list("ephemeralContainers")},
+		{Name: "images", Expression: imagesExpression},
+		{Name: "env", Expression: envExpression},
 	}
 }
+
+const (
+	imagesExpression = `variables.containers.map(k, {"reference": dyn(string(k.c.?image.orValue(""))), "path": dyn(k.path + ".image"),
+  "container": dyn(k.name), "of": dyn("container " + k.name)}) +
+variables.podSpec.?volumes.orValue([]).transformList(i, v, has(v.image), {
+  "reference": dyn(string(v.image.?reference.orValue(""))), "path": dyn(variables.specPath + ".volumes[" + string(i) + "].image.reference"),
+  "container": dyn(""), "of": dyn("volume " + v.?name.orValue(""))})`
+
+	// CEL cannot flatten a list of lists, so the places are first written as texts:
+	// "container variable".
+	envExpression = `variables.containers.transformList(i, k, has(k.c.env),
+  k.c.env.transformList(j, e, string(i) + " " + string(j)).join(",")
+).join(",").split(",").filter(place, place != "").map(place, place.split(" ")).map(at, {
+  "k": dyn(variables.containers[int(at[0])]), "j": dyn(int(at[1]))}).map(o, {
+  "k": o.k, "e": dyn(o.k.c.env[o.j]), "name": dyn(o.k.c.env[o.j].?name.orValue("")), "path": dyn(o.k.path + ".env[" + string(o.j) + "]")})`
+)
 
 // anyBuiltin stands for the place of the pod in any kind of Kubernetes itself.
 const anyBuiltin = "*"

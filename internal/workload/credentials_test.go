@@ -10,70 +10,13 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"bulkhead.dev/bulkhead/internal/admission"
 	"bulkhead.dev/bulkhead/internal/check"
-	"bulkhead.dev/bulkhead/internal/finding"
-	"bulkhead.dev/bulkhead/internal/model"
 )
 
 const (
 	inEnv        = "no-credentials-in-env"
 	inConfigMaps = "no-credentials-in-config-maps"
 )
-
-// controlNamed finds one of the package's controls.
-func controlNamed(t *testing.T, name string) *check.Control {
-	t.Helper()
-	all, err := Controls()
-	if err != nil {
-		t.Fatal(err)
-	}
-	i := slices.IndexFunc(all, func(c *check.Control) bool { return c.Name == name })
-	if i < 0 {
-		t.Fatalf("there is no control %s", name)
-	}
-	return all[i]
-}
-
-// evaluator compiles one control with its defaults but for the given parameters.
-func evaluator(t *testing.T, name string, parameters map[string]any) *admission.Evaluator {
-	t.Helper()
-	c := controlNamed(t, name)
-	values := check.Defaults([]*check.Control{c})
-	for k, v := range parameters {
-		values[name][k] = v
-	}
-	e, err := admission.Compile([]*check.Control{c}, values, 37)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return e
-}
-
-// details are the messages of an object's violations. It fails the test where the
-// API server could not evaluate the control, for want of budget say.
-func details(t *testing.T, e *admission.Evaluator, content map[string]any) []string {
-	t.Helper()
-	o, ok := model.NewObject(content, nil, model.Source{})
-	if !ok {
-		t.Fatalf("%v is no object", content["kind"])
-	}
-	model.NewWorld([]*model.Object{o}, model.WorldOptions{})
-	judged, err := e.Evaluate(t.Context(), o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var out []string
-	for _, j := range judged {
-		if j.Verdict == finding.Unknown {
-			t.Fatalf("unknown: %s", j.Reason)
-		}
-		for _, v := range j.Violations {
-			out = append(out, v.Detail)
-		}
-	}
-	return out
-}
 
 func configMap(data map[string]any) map[string]any {
 	return map[string]any{"apiVersion": "v1", "kind": "ConfigMap", "metadata": map[string]any{"name": "c"}, "data": data}

@@ -8,9 +8,9 @@ import (
 	"syscall"
 )
 
-// addressSpaceSlack is what the Go runtime reserves beside the heap, in arenas of
-// 64 MiB.
-const addressSpaceSlack = 256 << 20
+// addressSpaceSlack is for what the Go runtime reserves beside the heap, in
+// arenas of 64 MiB.
+const addressSpaceSlack = 512 << 20
 
 // limitAddressSpace is the hard stop behind watchMemory: one allocation can be
 // larger than all memory before it can be seen. The runtime reserves address

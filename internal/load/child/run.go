@@ -115,7 +115,7 @@ func explain(err error, stderr string, limits Limits) error {
 	}
 	switch {
 	case exit.ExitCode() == exitMemory, outOfMemory(stderr):
-		return fmt.Errorf("%w (%d MiB) %.200s", ErrMemory, limits.MemoryBytes>>20, stderr)
+		return fmt.Errorf("%w (%d MiB)", ErrMemory, limits.MemoryBytes>>20)
 	case exit.ExitCode() == exitTimeout:
 		return fmt.Errorf("%w (%s)", ErrTimeout, limits.Timeout)
 	}

@@ -103,7 +103,7 @@ func watchMemory(limit int64) {
 		runtime.GC()
 		metrics.Read(sample)
 		if int64(sample[0].Value.Uint64()+sample[2].Value.Uint64()) > limit {
-			println("WATCH", sample[0].Value.Uint64()>>20, sample[1].Value.Uint64()>>20, sample[2].Value.Uint64()>>20); os.Exit(exitMemory)
+			os.Exit(exitMemory)
 		}
 	}
 }

@@ -76,9 +76,11 @@ func (f *file) parseYAML(doc document) (any, model.Spans, error) {
 	if root.Kind == 0 || len(root.Content) == 0 {
 		return nil, nil, nil
 	}
-	if m := disputed.FindIndex(doc.text); m != nil {
-		if err := agreed(&root, doc, m[0]); err != nil {
-			return nil, nil, err
+	if bytes.ContainsAny(doc.text, "[{") {
+		if m := disputed.FindIndex(doc.text); m != nil {
+			if err := agreed(&root, doc, m[0]); err != nil {
+				return nil, nil, err
+			}
 		}
 	}
 	b := builder{scalars: &f.decoder.scalars, lines: doc.lines, spans: make(model.Spans, 0, 64)}

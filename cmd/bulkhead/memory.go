@@ -1,0 +1,42 @@
+package main
+
+import (
+	"math"
+	"runtime"
+	"runtime/debug"
+	"runtime/metrics"
+)
+
+const (
+	// ease is how much memory a scan may take before garbage is collected at all.
+	// With the program's own pages a process stays below 200 MB.
+	ease = 130 << 20
+	// garbagePercent is how much garbage may pile up beside what is in use in a
+	// larger scan: half of Go's default, because a snapshot stays in use as a
+	// whole.
+	garbagePercent = 50
+)
+
+// spendMemory collects no garbage as long as the process is small, and then
+// keeps the garbage in proportion to what is in use. Collecting took a quarter of
+// the processor time of a scan of 7,000 objects.
+func spendMemory() {
+	debug.SetGCPercent(-1)
+	debug.SetMemoryLimit(ease)
+	watchGarbage()
+}
+
+// watchGarbage looks, after each collection, at what is still in use.
+func watchGarbage() {
+	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	sentinel := new([16]byte)
+	runtime.AddCleanup(sentinel, func(int) {
+		metrics.Read(live)
+		if live[0].Value.Uint64() < ease/2 {
+			watchGarbage()
+			return
+		}
+		debug.SetGCPercent(garbagePercent)
+		debug.SetMemoryLimit(math.MaxInt64)
+	}, 0)
+}
