@@ -18,8 +18,9 @@ import (
 )
 
 // minimumMinor is the oldest Kubernetes whose CEL every control must compile in:
-// the first with comprehensions of two variables, which give a list's indexes.
-const minimumMinor = 32
+// the first in which a list of lists can be flattened. Older releases are no
+// longer maintained.
+const minimumMinor = 34
 
 // sharedVariables are what the controls of pods may use without defining it.
 // Whatever kind an object is, they find the pod in it.
@@ -68,13 +69,8 @@ variables.podSpec.?volumes.orValue([]).transformList(i, v, has(v.image), {
   "reference": dyn(string(v.image.?reference.orValue(""))), "path": dyn(variables.specPath + ".volumes[" + string(i) + "].image.reference"),
   "container": dyn(""), "of": dyn("volume " + v.?name.orValue(""))})`
 
-	// CEL cannot flatten a list of lists, so the places are first written as texts:
-	// "container variable".
-	envExpression = `variables.containers.transformList(i, k, has(k.c.env),
-  k.c.env.transformList(j, e, string(i) + " " + string(j)).join(",")
-).join(",").split(",").filter(place, place != "").map(place, place.split(" ")).map(at, {
-  "k": dyn(variables.containers[int(at[0])]), "j": dyn(int(at[1]))}).map(o, {
-  "k": o.k, "e": dyn(o.k.c.env[o.j]), "name": dyn(o.k.c.env[o.j].?name.orValue("")), "path": dyn(o.k.path + ".env[" + string(o.j) + "]")})`
+	envExpression = `variables.containers.map(k, k.c.?env.orValue([]).transformList(j, e, {
+  "k": dyn(k), "e": dyn(e), "name": dyn(e.?name.orValue("")), "path": dyn(k.path + ".env[" + string(j) + "]")})).flatten()`
 )
 
 // anyBuiltin stands for the place of the pod in any kind of Kubernetes itself.

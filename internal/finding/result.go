@@ -3,6 +3,7 @@ package finding
 import (
 	"cmp"
 	"slices"
+	"strings"
 )
 
 // APIVersion and ResultKind are the type of a Result's JSON form. The form is
@@ -147,21 +148,34 @@ type WaiverUse struct {
 // Sort puts findings into the order that every report keeps: failures before
 // unknowns, worst first, then by place.
 func Sort(fs []Finding) {
-	slices.SortStableFunc(fs, func(a, b Finding) int {
-		return cmp.Or(
-			cmp.Compare(rank(a.Verdict), rank(b.Verdict)),
-			cmp.Compare(b.Severity, a.Severity),
-			cmp.Compare(a.Control, b.Control),
-			cmp.Compare(a.Root, b.Root),
-			cmp.Compare(a.Object.Namespace, b.Object.Namespace),
-			cmp.Compare(a.Object.Kind, b.Object.Kind),
-			cmp.Compare(a.Object.Name, b.Object.Name),
-			comparePlace(a.Location, b.Location),
-			cmp.Compare(a.Container, b.Container),
-			cmp.Compare(a.Path, b.Path),
-			cmp.Compare(a.Message, b.Message),
-		)
-	})
+	// A finding is large, so pointers are moved while sorting.
+	order := make([]*Finding, len(fs))
+	for i := range fs {
+		order[i] = &fs[i]
+	}
+	slices.SortStableFunc(order, compare)
+	sorted := make([]Finding, len(fs))
+	for i, f := range order {
+		sorted[i] = *f
+	}
+	copy(fs, sorted)
+}
+
+func compare(a, b *Finding) int {
+	if c := cmp.Compare(rank(a.Verdict), rank(b.Verdict)); c != 0 {
+		return c
+	}
+	if c := cmp.Compare(b.Severity, a.Severity); c != 0 {
+		return c
+	}
+	for _, pair := range [...][2]string{
+		{a.Control, b.Control}, {a.Root, b.Root}, {a.Object.Namespace, b.Object.Namespace}, {a.Object.Kind, b.Object.Kind}, {a.Object.Name, b.Object.Name},
+	} {
+		if c := strings.Compare(pair[0], pair[1]); c != 0 {
+			return c
+		}
+	}
+	return cmp.Or(comparePlace(a.Location, b.Location), cmp.Compare(a.Container, b.Container), cmp.Compare(a.Path, b.Path), cmp.Compare(a.Message, b.Message))
 }
 
 func rank(v Verdict) int {

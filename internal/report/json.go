@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"runtime"
 	"unicode"
 	"unicode/utf8"
 
@@ -33,21 +34,67 @@ func writeJSON(w io.Writer, r *finding.Result, _ Options) error {
 	if _, err := fmt.Fprintf(w, "%s\n  \"findings\": [", before); err != nil {
 		return err
 	}
-	for i := range findings {
-		b, err := marshalJSON(&findings[i], "    ", "  ")
-		if err != nil {
-			return err
-		}
-		separator := ","
-		if i == 0 {
-			separator = ""
-		}
-		if _, err := fmt.Fprintf(w, "%s\n    %s", separator, bytes.TrimSuffix(b, []byte("\n"))); err != nil {
-			return err
-		}
+	if err := writeInOrder(w, findings); err != nil {
+		return err
 	}
 	_, err = fmt.Fprintf(w, "\n  ]%s", after)
 	return err
+}
+
+// encodedAtOnce is how many findings one goroutine encodes before it hands them on.
+const encodedAtOnce = 256
+
+// writeInOrder encodes findings with all cores and writes them as the items of a
+// list, in their order. What waits to be written is bounded by the cores.
+func writeInOrder(w io.Writer, findings []finding.Finding) error {
+	type chunk struct {
+		text []byte
+		err  error
+	}
+	pending := make(chan chan chunk, runtime.GOMAXPROCS(0))
+	done := make(chan struct{})
+	defer close(done)
+	go func() {
+		defer close(pending)
+		for start := 0; start < len(findings); start += encodedAtOnce {
+			result := make(chan chunk, 1)
+			select {
+			case pending <- result:
+			case <-done:
+				return
+			}
+			go func() {
+				text, err := encodeItems(findings[start:min(start+encodedAtOnce, len(findings))], start == 0)
+				result <- chunk{text, err}
+			}()
+		}
+	}()
+	for result := range pending {
+		c := <-result
+		if c.err != nil {
+			return c.err
+		}
+		if _, err := w.Write(c.text); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func encodeItems(findings []finding.Finding, first bool) ([]byte, error) {
+	var out bytes.Buffer
+	for i := range findings {
+		if !first || i > 0 {
+			out.WriteByte(',')
+		}
+		b, err := marshalJSON(&findings[i], "    ", "  ")
+		if err != nil {
+			return nil, err
+		}
+		out.WriteString("\n    ")
+		out.Write(bytes.TrimSuffix(b, []byte("\n")))
+	}
+	return out.Bytes(), nil
 }
 
 // complete is r with its type filled in, and with an empty list where a list
