@@ -12,9 +12,9 @@ const (
 	// With the program's own pages a process stays below 200 MB.
 	ease = 130 << 20
 	// garbagePercent is how much garbage may pile up beside what is in use in a
-	// larger scan: half of Go's default, because a snapshot stays in use as a
+	// larger scan: less than Go's default, because a snapshot stays in use as a
 	// whole.
-	garbagePercent = 50
+	garbagePercent = 75
 )
 
 // spendMemory collects no garbage as long as the process is small, and then

@@ -169,16 +169,23 @@ type measurement struct {
 // measure runs a program once. Exit codes that judge the input are no failure.
 func measure(ctx context.Context, p program) (measurement, error) {
 	c := exec.CommandContext(ctx, p.path, p.args...)
-	var stdout, stderr bytes.Buffer
-	c.Stdout, c.Stderr = &stdout, &stderr
+	// To a file, so that nobody waits for a reader.
+	stdout, err := os.CreateTemp("", "bulkhead-bench-*.out")
+	if err != nil {
+		return measurement{}, err
+	}
+	defer os.Remove(stdout.Name())
+	defer stdout.Close()
+	var stderr bytes.Buffer
+	c.Stdout, c.Stderr = stdout, &stderr
 	start := time.Now()
-	err := c.Run()
+	err = c.Run()
 	wall := time.Since(start)
 	var exit *exec.ExitError
 	if err != nil && (!errors.As(err, &exit) || exit.ExitCode() > 1) {
 		return measurement{}, fmt.Errorf("%s: %w\n%.2000s", p.name, err, stderr.String())
 	}
-	if stdout.Len() == 0 {
+	if info, err := stdout.Stat(); err != nil || info.Size() == 0 {
 		return measurement{}, fmt.Errorf("%s printed nothing", p.name)
 	}
 	usage, ok := c.ProcessState.SysUsage().(*syscall.Rusage)
