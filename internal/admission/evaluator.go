@@ -10,8 +10,6 @@ import (
 	"sync"
 
 	"github.com/google/cel-go/common/types/ref"
-	admissionv1 "k8s.io/api/admission/v1"
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -19,6 +17,7 @@ import (
 	plugincel "k8s.io/apiserver/pkg/admission/plugin/cel"
 	celconfig "k8s.io/apiserver/pkg/apis/cel"
 	"k8s.io/apiserver/pkg/authentication/user"
+	apiservercel "k8s.io/apiserver/pkg/cel"
 
 	"bulkhead.dev/bulkhead/internal/check"
 	"bulkhead.dev/bulkhead/internal/model"
@@ -43,9 +42,10 @@ type lazySet struct {
 
 // set is the controls that concern a kind of object, compiled together.
 type set struct {
-	controls  []*check.Control
-	condition plugincel.ConditionEvaluator
-	// expressions says which control each result of the condition belongs to.
+	controls []*check.Control
+	compiler *compiler
+	compiled []plugincel.CompilationResult
+	// expressions says which control each compiled expression belongs to.
 	expressions []int
 	needsPod    bool
 }
@@ -123,7 +123,7 @@ func (e *Evaluator) compile(concerns func(*check.Control) bool, templatePath str
 			return nil, err
 		}
 	}
-	var results []plugincel.CompilationResult
+	s.compiler = compiler
 	for i, c := range s.controls {
 		if c.Object.Judge != nil {
 			continue
@@ -136,22 +136,10 @@ func (e *Evaluator) compile(concerns func(*check.Control) bool, templatePath str
 		if err != nil {
 			return nil, fmt.Errorf("control %s: %w", c.Name, err)
 		}
-		results = append(results, r)
+		s.compiled = append(s.compiled, r)
 		s.expressions = append(s.expressions, i)
 	}
-	s.condition = &composited{plugincel.NewCondition(results), compiler.CompositedCompiler}
 	return s, nil
-}
-
-// composited evaluates a condition whose expressions share variables.
-type composited struct {
-	plugincel.ConditionEvaluator
-	compiler *plugincel.CompositedCompiler
-}
-
-func (c *composited) ForInput(ctx context.Context, a *admission.VersionedAttributes, r *admissionv1.AdmissionRequest,
-	v plugincel.OptionalVariableBindings, ns *corev1.Namespace, budget int64) ([]plugincel.EvaluationResult, int64, error) {
-	return c.ConditionEvaluator.ForInput(c.compiler.CreateContext(ctx), a, r, v, ns, budget)
 }
 
 // Concerned lists the controls that concern an object's kind.
@@ -222,17 +210,41 @@ func (e *Evaluator) evaluate(ctx context.Context, s *set, o *model.Object) ([]ch
 	return out, nil
 }
 
-// run evaluates the set's expressions on an object. The budget of the API server
-// is one policy's; here many policies run at once, each with its own, so
-// it is multiplied. The limit of a single expression holds as it is.
+// policyBudget is what one policy may spend on one object. The API server
+// evaluates a policy's variables twice under one budget, for the validation and
+// for its message.
+const policyBudget = celconfig.RuntimeCELCostBudget / 2
+
+// run evaluates the set's expressions on an object. As long as all of them
+// together spend less than one policy may, each of them does; otherwise each is
+// evaluated by itself, to tell which would exceed the API server's budget.
 func (s *set) run(ctx context.Context, o *model.Object) ([]plugincel.EvaluationResult, error) {
 	if len(s.expressions) == 0 {
 		return nil, nil
 	}
+	results, err := s.evaluate(ctx, o, s.compiled)
+	if err == nil || !errors.Is(err, apiservercel.ErrOutOfBudget) {
+		return results, err
+	}
+	results = make([]plugincel.EvaluationResult, len(s.compiled))
+	for i := range s.compiled {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		one, err := s.evaluate(ctx, o, s.compiled[i:i+1])
+		if err != nil {
+			results[i].Error = err
+			continue
+		}
+		results[i] = one[0]
+	}
+	return results, nil
+}
+
+func (s *set) evaluate(ctx context.Context, o *model.Object, expressions []plugincel.CompilationResult) ([]plugincel.EvaluationResult, error) {
 	attributes := attributesOf(o)
 	request := plugincel.CreateAdmissionRequest(attributes.Attributes, metav1.GroupVersionResource(attributes.GetResource()), metav1.GroupVersionKind(attributes.VersionedKind))
-	budget := int64(celconfig.RuntimeCELCostBudget) * int64(len(s.expressions))
-	results, _, err := s.condition.ForInput(ctx, attributes, request, plugincel.OptionalVariableBindings{}, nil, budget)
+	results, _, err := plugincel.NewCondition(expressions).ForInput(s.compiler.CreateContext(ctx), attributes, request, plugincel.OptionalVariableBindings{}, nil, policyBudget)
 	if err != nil {
 		return nil, fmt.Errorf("the policies could not be evaluated: %w", err)
 	}

@@ -86,6 +86,9 @@ type Violation struct {
 	Container string
 	// Detail says in one line what is wrong.
 	Detail string
+	// Part tells faults of one object apart that no container does, such as the
+	// rules of a role: a stricter control subsumes a weaker one in the same part.
+	Part string
 }
 
 // Judgement is what a control says of one object.

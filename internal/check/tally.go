@@ -26,6 +26,7 @@ type tally struct {
 type failed struct {
 	Judged
 	control *Control
+	part    string
 }
 
 func newTally(w *model.World, keepPasses bool) *tally {
@@ -76,7 +77,7 @@ func (t *tally) report(c *Control, sc *scope, j Judgement, v Violation) {
 		f.Location = j.Object.Locate(v.Path)
 	}
 	f.Fingerprint = fingerprint(&f, stablePath(j.Object, v.Path))
-	t.failed = append(t.failed, failed{Judged{f, j.Object}, c})
+	t.failed = append(t.failed, failed{Judged{f, j.Object}, c, v.Part})
 }
 
 func (t *tally) unmet(o *model.Object, controls []*Control, reason string) {
@@ -163,8 +164,11 @@ func subsume(all []failed) []failed {
 		}
 		for _, c := range stricter[f.Control] {
 			for _, by := range at[place{f.Object, f.Container, c.Name}] {
-				drop[i] = true
 				s := &all[by]
+				if s.part != f.part && s.part != "" && f.part != "" {
+					continue
+				}
+				drop[i] = true
 				s.Severity = max(s.Severity, f.Severity)
 				if !slices.Contains(s.Covers, f.Control) {
 					s.Covers = append(s.Covers, f.Control)

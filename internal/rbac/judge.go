@@ -185,7 +185,7 @@ func (c rolesControl) judgeRole(r *role, find find) check.Judgement {
 		if len(hits) == 0 || grantedAnyway(r, find, hits, held.everywhere) {
 			continue
 		}
-		violations = append(violations, check.Violation{Path: rule.path(hits[0]),
+		violations = append(violations, check.Violation{Path: rule.path(hits[0]), Part: rule.at.String(),
 			Detail: fmt.Sprintf("%s may %s %s", held.who(), mayAll(hits), held.where())})
 	}
 	j := check.Failed(r.object, violations...)
