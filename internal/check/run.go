@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"bulkhead.dev/bulkhead/internal/finding"
 	"bulkhead.dev/bulkhead/internal/model"
@@ -40,6 +41,9 @@ type Options struct {
 	Namespaces []string
 	// KeepPasses keeps a record of each pass, not only its count.
 	KeepPasses bool
+	// Progress is told how many of the objects are judged; nil for none. It is
+	// called by many goroutines.
+	Progress func(done, total int)
 }
 
 // Outcome is what a run found.
@@ -73,6 +77,9 @@ func Run(ctx context.Context, snapshot *model.Snapshot, o Options) (*Outcome, er
 		return nil, err
 	}
 	for _, w := range snapshot.Worlds {
+		r.total += len(w.Objects)
+	}
+	for _, w := range snapshot.Worlds {
 		if err := r.world(ctx, w, total); err != nil {
 			return nil, err
 		}
@@ -84,6 +91,8 @@ func Run(ctx context.Context, snapshot *model.Snapshot, o Options) (*Outcome, er
 type runner struct {
 	Options
 	object []*Control
+	total  int
+	judged atomic.Int64
 
 	mu     sync.Mutex
 	scopes map[string]*compiled
@@ -159,6 +168,11 @@ func (r *runner) world(ctx context.Context, w *model.World, total *Outcome) erro
 }
 
 func (r *runner) objects(ctx context.Context, objects []*model.Object, t *tally) error {
+	defer func() {
+		if n := r.judged.Add(int64(len(objects))); r.Progress != nil {
+			r.Progress(int(n), r.total)
+		}
+	}()
 	for _, o := range objects {
 		if !r.wanted(o.Ref()) {
 			continue

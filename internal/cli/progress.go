@@ -9,6 +9,7 @@ import (
 // progress shows how far a long command is, on a terminal and nowhere else.
 type progress struct {
 	env   *Env
+	verb  string
 	mu    sync.Mutex
 	start time.Time
 	last  time.Time
@@ -16,9 +17,9 @@ type progress struct {
 	off   bool
 }
 
-func newProgress(env *Env) *progress {
+func newProgress(env *Env, verb string) *progress {
 	_, isTerminal := terminal(env.Stderr)
-	return &progress{env: env, start: time.Now(), off: !isTerminal || env.Getenv("CI") != "" || env.Getenv("TERM") == "dumb"}
+	return &progress{env: env, verb: verb, start: time.Now(), off: !isTerminal || env.Getenv("CI") != "" || env.Getenv("TERM") == "dumb"}
 }
 
 // report draws at most ten times a second, and not for work that is done sooner
@@ -34,7 +35,7 @@ func (p *progress) report(done, total int) {
 		return
 	}
 	p.last, p.drawn = now, true
-	fmt.Fprintf(p.env.Stderr, "\r\x1b[Kreading %d of %d", done, total)
+	fmt.Fprintf(p.env.Stderr, "\r\x1b[K%s %d of %d", p.verb, done, total)
 }
 
 func (p *progress) done() {

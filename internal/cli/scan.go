@@ -194,11 +194,13 @@ func (s *scan) run(ctx context.Context, paths []string) (*finding.Result, error)
 	if err != nil {
 		return nil, err
 	}
+	judging := newProgress(s.env, "judging")
 	out, err := check.Run(ctx, snapshot, check.Options{Controls: s.controls, Settings: s.settings, Version: s.minor,
-		Namespaces: s.onlyNamespaces, KeepPasses: s.showPass,
+		Namespaces: s.onlyNamespaces, KeepPasses: s.showPass, Progress: judging.report,
 		Compile: func(cs []*check.Control, p check.Parameters, v int) (check.ObjectEvaluator, error) {
 			return admission.Compile(cs, p, v)
 		}})
+	judging.done()
 	if err != nil {
 		return nil, err
 	}
@@ -229,7 +231,7 @@ func (s *scan) load(ctx context.Context, paths []string) (*model.Snapshot, error
 	if err != nil {
 		return nil, err
 	}
-	p := newProgress(s.env)
+	p := newProgress(s.env, "reading")
 	defer p.done()
 	s.helm.KubeVersion = fmt.Sprintf("v1.%d.0", s.minor)
 	snapshot, err := load.Snapshot(ctx, load.Options{Paths: paths, Stdin: s.env.Stdin, Self: s.env.Self, Helm: s.helm, Progress: p.report,
