@@ -48,7 +48,7 @@ fuzz: ## every fuzz test, a minute each (FUZZTIME=1h for more)
 		echo "$$pkg $$f"; go test -run '^$$' -fuzz "^$$f$$" -fuzztime $${FUZZTIME:-1m} $$pkg || exit 1; done; done
 
 lint: ## golangci-lint with .golangci.yml
-	golangci-lint run ./...
+	go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.6.0 run ./...
 
 control: ## start a control: make control NAME=no-x DOMAIN=workload
 	go run ./internal/catalog/newcontrol -domain '$(DOMAIN)' '$(NAME)'

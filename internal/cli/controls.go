@@ -23,7 +23,7 @@ func newControls(env *Env) *cobra.Command {
   bulkhead controls --profile nsa-cisa -o json
   bulkhead controls --layer rbac --severity high`,
 		Args: noArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
+		RunE: func(_ *cobra.Command, _ []string) error {
 			all, err := catalog.Controls()
 			if err != nil {
 				return err

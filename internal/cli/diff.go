@@ -25,7 +25,7 @@ Exit codes: 1 where a finding at or above --fail-on is new, otherwise 0.`,
 		Example: `  bulkhead diff main.json branch.json
   bulkhead diff main.json branch.json -o json --fail-on medium`,
 		Args: exactly(2, "two results (-o json of scan)"),
-		RunE: func(c *cobra.Command, args []string) error {
+		RunE: func(_ *cobra.Command, args []string) error {
 			threshold, never, err := parseFailOn(failOn)
 			if err != nil {
 				return err

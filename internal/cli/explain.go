@@ -18,7 +18,7 @@ func newExplain(env *Env) *cobra.Command {
 		Example:           "  bulkhead explain read-only-root-filesystem",
 		Args:              exactly(1, "the name of a control"),
 		ValidArgsFunction: completeControls,
-		RunE: func(c *cobra.Command, args []string) error {
+		RunE: func(_ *cobra.Command, args []string) error {
 			all, err := catalog.Controls()
 			if err != nil {
 				return err
@@ -74,7 +74,7 @@ func explain(w io.Writer, c *check.Control) error {
 	example := func(title string, texts []string) {
 		fmt.Fprintf(&b, "\n%s\n%s\n", title, indent(strings.TrimSpace(strings.Join(texts, "---\n")), "  "))
 	}
-	example("BAD", c.Examples.Bad[:1])
+	example("BAD (# want: a finding points here)", c.Examples.Bad[:1])
 	example("GOOD", c.Examples.Good[:1])
 	fmt.Fprintf(&b, "\nTo waive it where that is meant:\n  metadata:\n    annotations:\n      waive.bulkhead.dev/%s: \"REASON; owner=TEAM; expires=YYYY-MM-DD\"\n", c.Name)
 	_, err := io.WriteString(w, b.String())

@@ -28,7 +28,7 @@ func newReport(env *Env) *cobra.Command {
 		Example: `  bulkhead report result.json -o html=report.html
   bulkhead report result.json -o sarif=bulkhead.sarif -o table`,
 		Args: exactly(1, "the file of a result"),
-		RunE: func(c *cobra.Command, args []string) error {
+		RunE: func(_ *cobra.Command, args []string) error {
 			parsed, err := parseOutputs(outputs)
 			if err != nil {
 				return err

@@ -32,7 +32,7 @@ func newVersion(env *Env) *cobra.Command {
 		Short:   "Print the version",
 		Example: "  bulkhead version",
 		Args:    noArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
+		RunE: func(_ *cobra.Command, _ []string) error {
 			_, err := fmt.Fprintf(env.Stdout, "bulkhead %s\nKubernetes 1.%d (policies and standards)\n%s %s/%s\n", version(), kubernetesMinor, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 			return err
 		},

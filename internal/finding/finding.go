@@ -143,6 +143,7 @@ type Reference struct {
 // Layer is the part of a cluster that a rule guards.
 type Layer string
 
+// The layers.
 const (
 	LayerWorkload     Layer = "workload"
 	LayerRBAC         Layer = "rbac"

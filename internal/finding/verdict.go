@@ -8,6 +8,7 @@ import (
 // Verdict is what a control says of an object.
 type Verdict string
 
+// The verdicts.
 const (
 	Pass          Verdict = "pass"
 	Fail          Verdict = "fail"
@@ -19,6 +20,7 @@ const (
 // Severity says how much a failure matters. It is ordered: Low < Critical.
 type Severity int
 
+// The severities, from the least.
 const (
 	Info Severity = iota
 	Low
@@ -45,6 +47,7 @@ func ParseSeverity(name string) (Severity, error) {
 	return Severity(i), nil
 }
 
+// MarshalText writes the severity's name.
 func (s Severity) MarshalText() ([]byte, error) {
 	if s < Info || s > Critical {
 		return nil, fmt.Errorf("severity %d is out of range", int(s))
@@ -52,6 +55,7 @@ func (s Severity) MarshalText() ([]byte, error) {
 	return []byte(severityNames[s]), nil
 }
 
+// UnmarshalText reads a severity's name.
 func (s *Severity) UnmarshalText(b []byte) error {
 	v, err := ParseSeverity(string(b))
 	if err != nil {

@@ -116,6 +116,7 @@ func Decode(content map[string]any, into any) error {
 // ContainerList is the field of a PodSpec that a container stands in.
 type ContainerList string
 
+// The lists of containers that a PodSpec has.
 const (
 	InitContainers      ContainerList = "initContainers"
 	Containers          ContainerList = "containers"

@@ -41,11 +41,11 @@ var workloads = model.NewFact(func(w *model.World) map[string][]workload {
 		}
 		// Pods that a custom resource makes are one workload together; an object
 		// that is written twice is one as well.
-		if key := o.Namespace + "/" + kind + "/" + name; seen[key] {
+		key := o.Namespace + "/" + kind + "/" + name
+		if seen[key] {
 			continue
-		} else {
-			seen[key] = true
 		}
+		seen[key] = true
 		out[o.Namespace] = append(out[o.Namespace], workload{o, kind + "/" + name, podLabels(p)})
 	}
 	return out

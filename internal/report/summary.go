@@ -33,7 +33,7 @@ func (p *printer) summary(r *finding.Result, o Options) {
 	for _, f := range r.Frameworks {
 		item("Framework", "", framework(f))
 	}
-	p.next(r, o)
+	p.next(r)
 }
 
 func incomplete(r *finding.Result) string {
@@ -140,7 +140,7 @@ func framework(f finding.Framework) string {
 }
 
 // next says what to do with the result.
-func (p *printer) next(r *finding.Result, o Options) {
+func (p *printer) next(r *finding.Result) {
 	type step struct{ command, why string }
 	var steps []step
 	scan := scanCommand(r.Inputs)

@@ -52,11 +52,11 @@ func (d *disk) IsDir(path string) bool {
 }
 
 func (d *disk) stat(path string) (fs.FileInfo, error) {
-	real, err := d.resolve(path)
+	target, err := d.resolve(path)
 	if err != nil {
 		return nil, err
 	}
-	return os.Stat(real)
+	return os.Stat(target)
 }
 
 func (d *disk) resolve(path string) (string, error) {
@@ -70,34 +70,34 @@ func (d *disk) resolve(path string) (string, error) {
 // CleanedAbs splits path, without symbolic links, into its folder and the name
 // of a file in it, "" for a folder.
 func (d *disk) CleanedAbs(path string) (filesys.ConfirmedDir, string, error) {
-	real, err := d.resolve(path)
+	target, err := d.resolve(path)
 	if err != nil {
 		return "", "", err
 	}
-	info, err := os.Stat(real)
+	info, err := os.Stat(target)
 	if err != nil {
 		return "", "", err
 	}
 	if info.IsDir() {
-		return filesys.ConfirmedDir(real), "", nil
+		return filesys.ConfirmedDir(target), "", nil
 	}
-	return filesys.ConfirmedDir(filepath.Dir(real)), filepath.Base(real), nil
+	return filesys.ConfirmedDir(filepath.Dir(target)), filepath.Base(target), nil
 }
 
 // ReadFile reads a file and notes that it was read.
 func (d *disk) ReadFile(path string) ([]byte, error) {
-	real, err := d.resolve(path)
+	target, err := d.resolve(path)
 	if err != nil {
 		return nil, err
 	}
-	data, stands := d.overlay[real]
+	data, stands := d.overlay[target]
 	if !stands {
-		if data, err = readRegular(real, d.limits.FileBytes); err != nil {
-			return nil, fmt.Errorf("%s: %w", d.ground.show(real), err)
+		if data, err = readRegular(target, d.limits.FileBytes); err != nil {
+			return nil, fmt.Errorf("%s: %w", d.ground.show(target), err)
 		}
 	}
-	if _, again := d.read[real]; !again {
-		d.read[real] = int64(len(data))
+	if _, again := d.read[target]; !again {
+		d.read[target] = int64(len(data))
 		d.total += int64(len(data))
 	}
 	switch {
@@ -112,8 +112,8 @@ func (d *disk) ReadFile(path string) ([]byte, error) {
 // consumed lists the files that were read, as the user can find them.
 func (d *disk) consumed() []string {
 	var all []string
-	for real := range d.read {
-		all = append(all, d.ground.show(real))
+	for target := range d.read {
+		all = append(all, d.ground.show(target))
 	}
 	slices.Sort(all)
 	return all

@@ -80,12 +80,12 @@ func (d *jsonDecoder) next() (json.Token, model.Span, error) {
 	if err != nil {
 		return nil, model.Span{}, err
 	}
-	return token, d.spanBefore(int(d.tokens.InputOffset()), token), nil
+	return token, d.spanBefore(int(d.tokens.InputOffset())), nil
 }
 
 // spanBefore finds where the token that ends at offset begins. The decoder says
 // only where tokens end, so the text since the last token is searched.
-func (d *jsonDecoder) spanBefore(end int, token json.Token) model.Span {
+func (d *jsonDecoder) spanBefore(end int) model.Span {
 	start := d.counted
 	for start < end && bytes.IndexByte([]byte(" \t\r\n,:"), d.data[start]) >= 0 {
 		start++
