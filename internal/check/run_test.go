@@ -132,6 +132,27 @@ func TestSubsume(t *testing.T) {
 	}
 }
 
+// TestSubsumeByField: of what is about no container, only the same field is the
+// same fault.
+func TestSubsumeByField(t *testing.T) {
+	volumes := func(name, tail string, subsumes ...string) *check.Control {
+		c := privileged(name, subsumes...)
+		c.Parameters = nil
+		c.Object.Violations = `variables.podSpec.volumes.transformList(i, v, v.name.contains("` + name + `"), {"path": "spec.volumes[" + string(i) + "]` + tail + `", "container": "", "detail": "x"})`
+		return c
+	}
+	out := run(t, decode(t, "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec:\n  containers: []\n  volumes: [{name: weak-strict}, {name: weak}]\n"),
+		check.Settings{}, volumes("weak", ""), volumes("strict", ".hostPath.path", "weak"))
+	var got []string
+	for _, f := range out.Findings {
+		got = append(got, f.Control+" "+f.Path)
+	}
+	slices.Sort(got)
+	if want := []string{"strict spec.volumes[0].hostPath.path", "weak spec.volumes[1]"}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
 // TestFingerprints: neither lines nor the order of containers make a new
 // finding, and two of one container are told apart.
 func TestFingerprints(t *testing.T) {

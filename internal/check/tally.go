@@ -165,7 +165,7 @@ func subsume(all []failed) []failed {
 		for _, c := range stricter[f.Control] {
 			for _, by := range at[place{f.Object, f.Container, c.Name}] {
 				s := &all[by]
-				if s.part != f.part && s.part != "" && f.part != "" {
+				if !oneFault(s, &f) {
 					continue
 				}
 				drop[i] = true
@@ -184,6 +184,22 @@ func subsume(all []failed) []failed {
 		}
 	}
 	return kept
+}
+
+// oneFault reports whether two failures of the same object and container are the
+// same fault. What is about no container must be in the same part of the object,
+// or one field must hold the other.
+func oneFault(a, b *failed) bool {
+	if a.part != "" && b.part != "" {
+		return a.part == b.part
+	}
+	return a.Container != "" || holds(a.Path, b.Path) || holds(b.Path, a.Path)
+}
+
+// holds reports whether the field at path is, or lies in, the one at outer.
+func holds(outer, path string) bool {
+	rest, ok := strings.CutPrefix(path, outer)
+	return ok && (rest == "" || outer == "" || rest[0] == '.' || rest[0] == '[')
 }
 
 // fingerprint identifies a finding by what it is about, not by where it stands

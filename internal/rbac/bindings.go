@@ -38,7 +38,7 @@ func eachSubject(detail func(in *check.Input, ix *index, b *binding, s subject) 
 		var violations []check.Violation
 		for i, s := range b.subjects {
 			if d := detail(in, ix, b, s); d != "" {
-				violations = append(violations, check.Violation{Detail: d,
+				violations = append(violations, check.Violation{Detail: d, Part: wholeBinding,
 					Path: model.Path(nil).Append(model.Key("subjects"), model.Index(i), model.Key("name"))})
 			}
 		}
@@ -54,3 +54,7 @@ func (b *binding) what() string {
 	}
 	return fmt.Sprintf("the %s %s %s", b.role.kind(), b.role.name, where)
 }
+
+// wholeBinding is the part of a binding that its faults are about, whichever of
+// its fields they point at: who gets what is one fault.
+const wholeBinding = "binding"

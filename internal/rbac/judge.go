@@ -207,7 +207,7 @@ func (c rolesControl) judgeBinding(ix *index, b *binding, r *role, find find) ch
 	if len(all) == 0 {
 		return check.Passed(b.object)
 	}
-	return check.Failed(b.object, check.Violation{Path: model.Path(nil).Keys("roleRef", "name"),
+	return check.Failed(b.object, check.Violation{Path: model.Path(nil).Keys("roleRef", "name"), Part: wholeBinding,
 		Detail: fmt.Sprintf("%s may %s %s by the role %s", held.who(), mayAll(all), held.where(), r.name)})
 }
 

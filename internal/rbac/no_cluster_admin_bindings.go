@@ -30,7 +30,7 @@ func judgeClusterAdmin(_ *check.Input, ix *index, b *binding) check.Judgement {
 	default:
 		return check.Passed(b.object)
 	}
-	return check.Failed(b.object, check.Violation{Path: roleRefName,
+	return check.Failed(b.object, check.Violation{Path: roleRefName, Part: wholeBinding,
 		Detail: fmt.Sprintf("%s %s in the whole cluster by the role %s", enumerate(b.subjects), why, r.name)})
 }
 

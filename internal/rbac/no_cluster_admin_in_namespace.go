@@ -16,7 +16,7 @@ func judgeNamespaceAdmin(_ *check.Input, ix *index, b *binding) check.Judgement 
 	if !r.full && !(userFacing && b.namespace == "kube-system") {
 		return check.Passed(b.object)
 	}
-	return check.Failed(b.object, check.Violation{Path: roleRefName,
+	return check.Failed(b.object, check.Violation{Path: roleRefName, Part: wholeBinding,
 		Detail: fmt.Sprintf("%s may do everything in namespace %s by the role %s", enumerate(b.subjects), b.namespace, r.name)})
 }
 
