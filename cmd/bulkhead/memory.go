@@ -14,7 +14,7 @@ const (
 	// garbagePercent is how much garbage may pile up beside what is in use in a
 	// larger scan: less than Go's default, because a snapshot stays in use as a
 	// whole.
-	garbagePercent = 75
+	garbagePercent = 60
 )
 
 // spendMemory collects no garbage as long as the process is small, and then
