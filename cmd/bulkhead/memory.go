@@ -9,7 +9,7 @@ import (
 
 const (
 	// ease is how much memory a scan may take before garbage is collected at all.
-	// With the program's own pages a process stays below 200 MB.
+	// It aims at a process below 200 MB, the program's own pages included.
 	ease = 130 << 20
 	// garbagePercent is how much garbage may pile up beside what is in use in a
 	// larger scan: less than Go's default, because a snapshot stays in use as a
@@ -18,8 +18,8 @@ const (
 )
 
 // spendMemory collects no garbage as long as the process is small, and then
-// keeps the garbage in proportion to what is in use. Collecting took a quarter of
-// the processor time of a scan of 7,000 objects.
+// keeps the garbage in proportion to what is in use. docs/benchmarks.md has
+// what a scan takes.
 func spendMemory() {
 	debug.SetGCPercent(-1)
 	debug.SetMemoryLimit(ease)

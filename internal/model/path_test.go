@@ -1,8 +1,10 @@
 package model
 
 import (
+	"maps"
 	"math/rand/v2"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -66,7 +68,7 @@ func TestSpans(t *testing.T) {
 			all = append(all, p)
 			switch v := v.(type) {
 			case map[string]any:
-				for _, k := range SortedKeys(v) {
+				for _, k := range slices.Sorted(maps.Keys(v)) {
 					walk(v[k], p.Append(Key(k)))
 				}
 			case []any:

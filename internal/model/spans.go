@@ -1,10 +1,5 @@
 package model
 
-import (
-	"maps"
-	"slices"
-)
-
 // Span is where a value stands in its source: for the value of a map, where its
 // key stands. Line and Column count from 1.
 type Span struct{ Line, Column uint32 }
@@ -88,9 +83,4 @@ func Count(v any) int {
 		}
 	}
 	return n
-}
-
-// SortedKeys lists the keys of a map in the order that Spans keeps.
-func SortedKeys(m map[string]any) []string {
-	return slices.Sorted(maps.Keys(m))
 }

@@ -39,11 +39,6 @@ func (f *file) decodeJSON(data []byte) {
 	}
 }
 
-// parseJSON reads the first document.
-func (f *file) parseJSON(data []byte) (any, model.Spans, error) {
-	return newJSONDecoder(data, &f.decoder.scalars).document()
-}
-
 func newJSONDecoder(data []byte, s *scalars) *jsonDecoder {
 	d := &jsonDecoder{tokens: json.NewDecoder(bytes.NewReader(data)), data: data, scalars: s}
 	d.tokens.UseNumber()

@@ -19,11 +19,12 @@ import (
 
 // Limits bound what one document may cost, whatever it says.
 const (
-	// MaxDepth is how deep maps and lists may nest. The deepest schemas of real
-	// custom resources stay below 100.
+	// MaxDepth is how deep maps and lists may nest: far more than manifests do, and
+	// little enough for every recursion over a value.
 	MaxDepth = 256
 	// MaxValues is how many values one document may have once its aliases are
-	// expanded: ten times the largest object that etcd accepts.
+	// expanded. A request to the API server has at most 3 MiB, so no object comes
+	// near it.
 	MaxValues = 1_000_000
 )
 

@@ -293,8 +293,7 @@ func FuzzJSON(f *testing.F) {
 		if len(text) > 1<<12 || utiljson.Unmarshal([]byte(text), &want) != nil || !looksLikeJSON([]byte(text)) || !utf8.ValidString(text) {
 			t.Skip()
 		}
-		d := &file{decoder: NewDecoder(), source: model.Source{File: "f"}}
-		content, spans, err := d.parseJSON([]byte(text))
+		content, spans, err := newJSONDecoder([]byte(text), &NewDecoder().scalars).document()
 		if err != nil {
 			if strings.Contains(err.Error(), "given twice") || strings.Contains(err.Error(), "deeper") {
 				return

@@ -37,7 +37,7 @@ func newScalars() scalars {
 }
 
 // leaf returns one map for all that hold the same few scalars. The smallest map
-// of Go takes 300 bytes, and manifests are full of the same small ones: labels,
+// of Go takes over 300 bytes, and manifests are full of the same small ones: labels,
 // variables, resources. Nobody changes a decoded object, so they can be shared.
 func (s *scalars) leaf(m map[string]any, sorted []entry) map[string]any {
 	if len(m) == 0 || len(m) > 8 || len(m) != len(sorted) {
