@@ -8,8 +8,10 @@ import (
 )
 
 const (
-	// ease is how much memory a scan may take before garbage is collected at all.
-	// It aims at a process below 200 MB, the program's own pages included.
+	// first is how much memory a scan may take before garbage is collected at all.
+	first = 60 << 20
+	// ease is how much it may take as long as little of it is in use. It aims at a
+	// process below 200 MB, the program's own pages included.
 	ease = 130 << 20
 	// garbagePercent is how much garbage may pile up beside what is in use in a
 	// larger scan: less than Go's default, because a snapshot stays in use as a
@@ -17,22 +19,26 @@ const (
 	garbagePercent = 60
 )
 
-// spendMemory collects no garbage as long as the process is small, and then
+// spendMemory collects little garbage as long as the process is small, and then
 // keeps the garbage in proportion to what is in use. docs/benchmarks.md has
 // what a scan takes.
 func spendMemory() {
 	debug.SetGCPercent(-1)
-	debug.SetMemoryLimit(ease)
+	debug.SetMemoryLimit(first)
 	watchGarbage()
 }
 
-// watchGarbage looks, after each collection, at what is still in use.
+// watchGarbage looks, after each collection, at what is still in use. The limit
+// grows with that: were all of ease given at once, what stays in use would lie
+// scattered over it, with holes between that nothing fits into.
 func watchGarbage() {
 	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
 	sentinel := new([16]byte)
 	runtime.AddCleanup(sentinel, func(int) {
 		metrics.Read(live)
-		if live[0].Value.Uint64() < ease/2 {
+		inUse := int64(live[0].Value.Uint64())
+		if inUse < ease/2 {
+			debug.SetMemoryLimit(min(ease, first*2/3+3*inUse))
 			watchGarbage()
 			return
 		}

@@ -82,7 +82,7 @@ func (b *Baseline) Knows(f *finding.Finding) bool {
 // before it.
 func (b *Baseline) Apply(out *Outcome) int {
 	before := len(out.Findings)
-	out.Findings = slices.DeleteFunc(out.Findings, func(f Judged) bool { return f.Waived == nil && b.Knows(&f.Finding) })
+	out.Findings = slices.DeleteFunc(out.Findings, func(f *Judged) bool { return f.Waived == nil && b.Knows(&f.Finding) })
 	return before - len(out.Findings)
 }
 

@@ -207,7 +207,7 @@ func TestBaselineKnows(t *testing.T) {
 func TestBaselineKeepsWaived(t *testing.T) {
 	old, out := entry("weak", "app", "w"), &check.Outcome{}
 	for _, f := range []finding.Finding{entry("weak", "app", "w", waived), entry("weak", "side", "x"), old} {
-		out.Findings = append(out.Findings, check.Judged{Finding: f})
+		out.Findings = append(out.Findings, &check.Judged{Finding: f})
 	}
 	n := check.NewBaseline(report(old)).Apply(out)
 	left := []string{}

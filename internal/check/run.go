@@ -49,7 +49,7 @@ type Options struct {
 // Outcome is what a run found.
 type Outcome struct {
 	// Findings are those of all worlds, in no order, subsumed ones left out.
-	Findings []Judged
+	Findings []*Judged
 	Passes   []finding.PassRecord
 	// Counts are by control name.
 	Counts map[string]*finding.ControlCount
@@ -64,38 +64,48 @@ type Judged struct {
 
 // Run judges every world of a snapshot. An error means that nothing was judged.
 func Run(ctx context.Context, snapshot *model.Snapshot, o Options) (*Outcome, error) {
-	r := &runner{Options: o, scopes: map[string]*compiled{}}
-	total := &Outcome{Counts: map[string]*finding.ControlCount{}}
+	r, err := NewRunner(o)
+	if err != nil {
+		return nil, err
+	}
+	for _, w := range snapshot.Worlds {
+		if err := r.Judge(ctx, w); err != nil {
+			return nil, err
+		}
+	}
+	return r.Outcome(), ctx.Err()
+}
+
+// Runner judges worlds one by one, as they are read. It must not be used by two
+// goroutines at once.
+type Runner struct {
+	Options
+	object  []*Control
+	outcome *Outcome
+	total   int
+	judged  atomic.Int64
+
+	mu     sync.Mutex
+	scopes map[string]*compiled
+}
+
+// NewRunner compiles the controls. An error is one in a control or a parameter.
+func NewRunner(o Options) (*Runner, error) {
+	r := &Runner{Options: o, scopes: map[string]*compiled{}, outcome: &Outcome{Counts: map[string]*finding.ControlCount{}}}
 	for _, c := range o.Controls {
-		total.Counts[c.Name] = &finding.ControlCount{Control: c.Name}
+		r.outcome.Counts[c.Name] = &finding.ControlCount{Control: c.Name}
 		if c.Object != nil {
 			r.object = append(r.object, c)
 		}
 	}
-	// Compiling here gives an error in a control before anything is judged.
-	if _, err := r.scope(""); err != nil {
-		return nil, err
-	}
-	for _, w := range snapshot.Worlds {
-		r.total += len(w.Objects)
-	}
-	for _, w := range snapshot.Worlds {
-		if err := r.world(ctx, w, total); err != nil {
-			return nil, err
-		}
-	}
-	total.Unmet = mergeUnmet(total.Unmet)
-	return total, ctx.Err()
+	_, err := r.scope("")
+	return r, err
 }
 
-type runner struct {
-	Options
-	object []*Control
-	total  int
-	judged atomic.Int64
-
-	mu     sync.Mutex
-	scopes map[string]*compiled
+// Outcome is what was found in all worlds so far.
+func (r *Runner) Outcome() *Outcome {
+	r.outcome.Unmet = mergeUnmet(r.outcome.Unmet)
+	return r.outcome
 }
 
 // compiled is the evaluator of one scope, and how to get it.
@@ -106,7 +116,7 @@ type compiled struct {
 	err       error
 }
 
-func (r *runner) scope(namespace string) (*compiled, error) {
+func (r *Runner) scope(namespace string) (*compiled, error) {
 	key := r.Settings.scopeKey(namespace)
 	r.mu.Lock()
 	c := r.scopes[key]
@@ -122,8 +132,9 @@ func (r *runner) scope(namespace string) (*compiled, error) {
 // batch is how many objects a worker takes at a time.
 const batch = 64
 
-// world judges one world with all cores and adds what it finds to total.
-func (r *runner) world(ctx context.Context, w *model.World, total *Outcome) error {
+// Judge judges one world with all cores.
+func (r *Runner) Judge(ctx context.Context, w *model.World) error {
+	r.total += len(w.Objects)
 	jobs := make(chan func(*tally) error)
 	var wg sync.WaitGroup
 	var mu sync.Mutex
@@ -163,11 +174,11 @@ func (r *runner) world(ctx context.Context, w *model.World, total *Outcome) erro
 	for _, t := range tallies {
 		merged.add(t)
 	}
-	merged.finish(total)
+	merged.finish(r.outcome)
 	return failure
 }
 
-func (r *runner) objects(ctx context.Context, objects []*model.Object, t *tally) error {
+func (r *Runner) objects(ctx context.Context, objects []*model.Object, t *tally) error {
 	defer func() {
 		if n := r.judged.Add(int64(len(objects))); r.Progress != nil {
 			r.Progress(int(n), r.total)
@@ -193,11 +204,11 @@ func (r *runner) objects(ctx context.Context, objects []*model.Object, t *tally)
 	return nil
 }
 
-func (r *runner) wanted(o finding.Ref) bool {
+func (r *Runner) wanted(o finding.Ref) bool {
 	return len(r.Namespaces) == 0 || slices.Contains(r.Namespaces, o.InNamespace())
 }
 
-func (r *runner) worldControl(w *model.World, c *Control, t *tally) error {
+func (r *Runner) worldControl(w *model.World, c *Control, t *tally) error {
 	for _, gk := range c.Needs {
 		if reason := w.Unobserved(gk, ""); reason != "" {
 			t.unmetKind(c, gk, reason)

@@ -17,7 +17,7 @@ type tally struct {
 	world      *model.World
 	keepPasses bool
 	counts     map[string]*finding.ControlCount
-	failed     []failed
+	failed     []*failed
 	passes     []finding.PassRecord
 	unmetNeeds []finding.Unmet
 }
@@ -77,7 +77,7 @@ func (t *tally) report(c *Control, sc *scope, j Judgement, v Violation) {
 		f.Location = j.Object.Locate(v.Path)
 	}
 	f.Fingerprint = fingerprint(&f, stablePath(j.Object, v.Path))
-	t.failed = append(t.failed, failed{Judged{f, j.Object}, c, v.Part})
+	t.failed = append(t.failed, &failed{Judged{f, j.Object}, c, v.Part})
 }
 
 func (t *tally) unmet(o *model.Object, controls []*Control, reason string) {
@@ -125,7 +125,7 @@ func (t *tally) finish(total *Outcome) {
 	kept := subsume(t.failed)
 	tellApart(kept)
 	for _, f := range kept {
-		total.Findings = append(total.Findings, f.Judged)
+		total.Findings = append(total.Findings, &f.Judged)
 	}
 }
 
@@ -138,7 +138,7 @@ type place struct {
 
 // subsume leaves out the failures of weaker controls where a stricter one fails
 // at the same place. The stricter finding takes over the higher severity.
-func subsume(all []failed) []failed {
+func subsume(all []*failed) []*failed {
 	stricter := map[string][]*Control{}
 	for _, f := range all {
 		for _, weaker := range f.control.Subsumes {
@@ -164,8 +164,8 @@ func subsume(all []failed) []failed {
 		}
 		for _, c := range stricter[f.Control] {
 			for _, by := range at[place{f.Object, f.Container, c.Name}] {
-				s := &all[by]
-				if !oneFault(s, &f) {
+				s := all[by]
+				if !oneFault(s, f) {
 					continue
 				}
 				drop[i] = true
@@ -234,7 +234,7 @@ func stablePath(o *model.Object, path model.Path) string {
 
 // tellApart gives findings that would share a fingerprint a number each, in the
 // order of their places.
-func tellApart(fs []failed) {
+func tellApart(fs []*failed) {
 	same := map[string][]int{}
 	for i := range fs {
 		same[fs[i].Fingerprint] = append(same[fs[i].Fingerprint], i)

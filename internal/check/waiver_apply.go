@@ -40,8 +40,8 @@ func (w *Waivers) Add(waiver *Waiver) { w.valid = append(w.valid, waiver) }
 func (w *Waivers) Apply(out *Outcome, now time.Time) []finding.WaiverUse {
 	uses := newUses(w.valid, now)
 	a := application{out: out, uses: uses, faults: map[fault]bool{}}
-	for i := range out.Findings {
-		a.finding(&out.Findings[i])
+	for _, f := range out.Findings {
+		a.finding(f)
 	}
 	a.count()
 	audit := slices.Clone(w.invalid)

@@ -18,7 +18,7 @@ func BenchmarkApply(b *testing.B) {
 		}
 		ws.Add(&check.Waiver{Name: fmt.Sprint(i), Controls: []string{"no-root"}, Resources: []check.WaiverResource{r}, Expires: today})
 	}
-	var findings []check.Judged
+	var findings []*check.Judged
 	for i := range 100_000 {
 		findings = append(findings, failure("no-root", "shop", "Deployment", fmt.Sprintf("web-%d", i/5), "app"))
 	}

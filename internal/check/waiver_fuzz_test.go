@@ -22,7 +22,7 @@ func FuzzWaivers(f *testing.F) {
 		w := model.NewWorld(file.Objects, model.WorldOptions{})
 		out := &check.Outcome{Counts: map[string]*finding.ControlCount{}}
 		for _, o := range w.Objects {
-			out.Findings = append(out.Findings, check.Judged{Of: o, Finding: finding.Finding{Control: "no-root", Verdict: finding.Fail, Object: o.Ref(), Container: "app"}})
+			out.Findings = append(out.Findings, &check.Judged{Of: o, Finding: finding.Finding{Control: "no-root", Verdict: finding.Fail, Object: o.Ref(), Container: "app"}})
 		}
 		uses := check.ReadWaivers(&model.Snapshot{Worlds: []*model.World{w}}, check.WaiverOptions{Known: knownControl}).Apply(out, today)
 		for _, f := range out.Findings {

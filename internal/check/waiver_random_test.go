@@ -236,12 +236,12 @@ func randomWorld(r *rand.Rand, root string, annotations check.AnnotationSettings
 	return model.NewWorld(objects, model.WorldOptions{Root: root}), plain
 }
 
-func randomFindings(r *rand.Rand, worlds []*model.World) []check.Judged {
-	var out []check.Judged
+func randomFindings(r *rand.Rand, worlds []*model.World) []*check.Judged {
+	var out []*check.Judged
 	for _, w := range worlds {
 		for _, o := range w.Objects {
 			for range r.IntN(4) {
-				f := check.Judged{Of: o, Finding: finding.Finding{Verdict: finding.Fail, Control: pick(r, randomControls...), Root: w.Root, Object: o.Ref(), Container: pick(r, "", "a", "b", "ab")}}
+				f := &check.Judged{Of: o, Finding: finding.Finding{Verdict: finding.Fail, Control: pick(r, randomControls...), Root: w.Root, Object: o.Ref(), Container: pick(r, "", "a", "b", "ab")}}
 				if f.Control == "strict" && r.IntN(2) == 0 {
 					f.Covers = []string{"weak"}
 				}
@@ -332,7 +332,7 @@ func twin(out *check.Outcome, waivers []plainWaiver) twinResult {
 	}
 	waivedObjects := map[string]bool{}
 	for i := range out.Findings {
-		f := &out.Findings[i]
+		f := out.Findings[i]
 		if f.Verdict != finding.Fail {
 			continue
 		}
@@ -374,7 +374,7 @@ func twinAudit(out *check.Outcome, waivers []plainWaiver) (audit []string, inval
 		for _, control := range w.controls {
 			n := 0
 			for i := range out.Findings {
-				f := &out.Findings[i]
+				f := out.Findings[i]
 				if f.Verdict == finding.Fail && (f.Control == control || slices.Contains(f.Covers, control)) && w.accepts(f) {
 					n++
 				}

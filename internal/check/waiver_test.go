@@ -154,14 +154,18 @@ func TestParseWaiverRefuses(t *testing.T) {
 var groups = map[string]string{"Deployment": "apps", "ClusterRole": "rbac.authorization.k8s.io", "Rollout": "argoproj.io"}
 
 // failure is a failure of a control, its own object unknown.
-func failure(control, namespace, kind, name, container string) check.Judged {
-	return check.Judged{Finding: finding.Finding{Control: control, Verdict: finding.Fail, Container: container,
+func failure(control, namespace, kind, name, container string) *check.Judged {
+	return &check.Judged{Finding: finding.Finding{Control: control, Verdict: finding.Fail, Container: container,
 		Object: finding.Ref{Group: groups[kind], Kind: kind, Namespace: namespace, Name: name}}}
 }
 
 // outcomeOf counts an object for each control and each object of the findings.
-func outcomeOf(findings ...check.Judged) *check.Outcome {
-	out := &check.Outcome{Findings: findings, Counts: map[string]*finding.ControlCount{}}
+func outcomeOf(findings ...*check.Judged) *check.Outcome {
+	out := &check.Outcome{Counts: map[string]*finding.ControlCount{}}
+	for _, f := range findings { // cases share them
+		f := *f
+		out.Findings = append(out.Findings, &f)
+	}
 	seen := map[string]bool{}
 	for _, f := range findings {
 		for _, c := range append([]string{f.Control}, f.Covers...) {
@@ -204,7 +208,7 @@ func TestWaiverMatching(t *testing.T) {
 	service := failure("no-root", "shop", "Service", "web", "")
 	for _, c := range []struct {
 		name, resource string
-		f              check.Judged
+		f              *check.Judged
 		want           bool
 	}{
 		{"exact", "kind: Deployment\n      namespace: shop\n      name: web", web, true},

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
 
 	"bulkhead.dev/bulkhead/internal/admission"
 	"bulkhead.dev/bulkhead/internal/catalog"
@@ -182,25 +183,19 @@ func parseMinor(text string) (int, error) {
 }
 
 func (s *scan) run(ctx context.Context, paths []string) (*finding.Result, error) {
-	snapshot, err := s.load(ctx, paths)
-	if err != nil {
-		return nil, err
-	}
 	baseline, err := s.readBaseline()
 	if err != nil {
 		return nil, err
 	}
-	waivers, err := s.waiversOf(ctx, snapshot)
+	named, err := s.namedWaivers(ctx)
 	if err != nil {
 		return nil, err
 	}
-	judging := newProgress(s.env, "judging")
-	out, err := check.Run(ctx, snapshot, check.Options{Controls: s.controls, Settings: s.settings, Version: s.minor,
-		Namespaces: s.onlyNamespaces, KeepPasses: s.showPass, Progress: judging.report,
-		Compile: func(cs []*check.Control, p check.Parameters, v int) (check.ObjectEvaluator, error) {
-			return admission.Compile(cs, p, v)
-		}})
-	judging.done()
+	snapshot, out, err := s.judge(ctx, paths)
+	if err != nil {
+		return nil, err
+	}
+	waivers, err := s.waiversOf(slices.Concat(snapshot.Worlds, named))
 	if err != nil {
 		return nil, err
 	}
@@ -226,20 +221,54 @@ func (s *scan) run(ctx context.Context, paths []string) (*finding.Result, error)
 	return result, err
 }
 
-func (s *scan) load(ctx context.Context, paths []string) (*model.Snapshot, error) {
+// judge reads the paths and judges each world as soon as it is read.
+func (s *scan) judge(ctx context.Context, paths []string) (*model.Snapshot, *check.Outcome, error) {
 	templates, err := s.config.templates()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	p := newProgress(s.env, "reading")
+	p := newProgress(s.env)
 	defer p.done()
-	s.helm.KubeVersion = fmt.Sprintf("v1.%d.0", s.minor)
-	snapshot, err := load.Snapshot(ctx, load.Options{Paths: paths, Stdin: s.env.Stdin, Self: s.env.Self, Helm: s.helm, Progress: p.report,
-		World: model.WorldOptions{Complete: s.complete || s.config.Complete, Namespace: s.namespace, PodTemplates: templates}})
-	if errors.Is(err, load.ErrNothing) {
-		return nil, usageError{err}
+	runner, err := check.NewRunner(check.Options{Controls: s.controls, Settings: s.settings, Version: s.minor,
+		Namespaces: s.onlyNamespaces, KeepPasses: s.showPass, Progress: p.judged,
+		Compile: func(cs []*check.Control, p check.Parameters, v int) (check.ObjectEvaluator, error) {
+			return admission.Compile(cs, p, v)
+		}})
+	if err != nil {
+		return nil, nil, err
 	}
-	return snapshot, err
+	s.helm.KubeVersion = fmt.Sprintf("v1.%d.0", s.minor)
+	var snapshot *model.Snapshot
+	worlds := make(chan *model.World)
+	g, both := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		defer close(worlds)
+		var err error
+		snapshot, err = load.Snapshot(both, load.Options{Paths: paths, Stdin: s.env.Stdin, Self: s.env.Self, Helm: s.helm, Progress: p.read,
+			World: model.WorldOptions{Complete: s.complete || s.config.Complete, Namespace: s.namespace, PodTemplates: templates},
+			Ready: func(w *model.World) {
+				select {
+				case worlds <- w:
+				case <-both.Done():
+				}
+			}})
+		if errors.Is(err, load.ErrNothing) {
+			err = usageError{err}
+		}
+		return err
+	})
+	g.Go(func() error {
+		for w := range worlds {
+			if err := runner.Judge(both, w); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err := g.Wait(); err != nil {
+		return nil, nil, err
+	}
+	return snapshot, runner.Outcome(), ctx.Err()
 }
 
 // outcome decides the exit code of a scan whose reports are written.

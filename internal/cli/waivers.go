@@ -13,10 +13,27 @@ import (
 	"bulkhead.dev/bulkhead/internal/model"
 )
 
-// waiversOf collects the waivers among what is scanned, and those of the files
-// that flags and configuration name. A file of waivers that cannot be read is an
-// error: a scan without it would say something else than was meant.
-func (s *scan) waiversOf(ctx context.Context, snapshot *model.Snapshot) (*check.Waivers, error) {
+// namedWaivers reads the files of waivers that flags and configuration name. One
+// that cannot be read is an error: a scan without it would say something else
+// than was meant.
+func (s *scan) namedWaivers(ctx context.Context) ([]*model.World, error) {
+	files := slices.Concat(s.config.Waivers.Files, s.waivers)
+	if len(files) == 0 {
+		return nil, nil
+	}
+	snapshot, err := load.Snapshot(ctx, load.Options{Paths: files, Stdin: s.env.Stdin, Self: s.env.Self})
+	if err != nil {
+		return nil, usageError{fmt.Errorf("read the waivers: %w", err)}
+	}
+	if len(snapshot.Problems) > 0 {
+		p := snapshot.Problems[0]
+		return nil, usageError{fmt.Errorf("read the waivers: %s:%d: %s", p.Location.File, p.Location.Line, p.Message)}
+	}
+	return snapshot.Worlds, nil
+}
+
+// waiversOf collects the waivers that the worlds hold.
+func (s *scan) waiversOf(worlds []*model.World) (*check.Waivers, error) {
 	all, err := catalog.Controls()
 	if err != nil {
 		return nil, err
@@ -25,18 +42,6 @@ func (s *scan) waiversOf(ctx context.Context, snapshot *model.Snapshot) (*check.
 		Off: s.config.Waivers.Annotations != nil && !*s.config.Waivers.Annotations}
 	if err := annotations.Validate(); err != nil {
 		return nil, usageError{fmt.Errorf("waivers.annotationNamespaces: %w", err)}
-	}
-	worlds := snapshot.Worlds
-	if files := slices.Concat(s.config.Waivers.Files, s.waivers); len(files) > 0 {
-		extra, err := load.Snapshot(ctx, load.Options{Paths: files, Stdin: s.env.Stdin, Self: s.env.Self})
-		if err != nil {
-			return nil, usageError{fmt.Errorf("read the waivers: %w", err)}
-		}
-		if len(extra.Problems) > 0 {
-			p := extra.Problems[0]
-			return nil, usageError{fmt.Errorf("read the waivers: %s:%d: %s", p.Location.File, p.Location.Line, p.Message)}
-		}
-		worlds = slices.Concat(worlds, extra.Worlds)
 	}
 	return check.ReadWaivers(&model.Snapshot{Worlds: worlds}, check.WaiverOptions{
 		Known: func(name string) bool {

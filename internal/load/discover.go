@@ -35,14 +35,19 @@ type discovered struct {
 	components []source
 	problems   []finding.Problem
 	seen       map[string]bool
+	// consumed are files that kustomizations are made of, by absolute path.
+	consumed map[string]bool
 }
 
 func discover(paths []string) *discovered {
-	d := &discovered{seen: map[string]bool{}}
+	d := &discovered{seen: map[string]bool{}, consumed: map[string]bool{}}
 	for _, p := range paths {
 		d.argument(p)
 	}
 	d.dropReferred()
+	for _, c := range d.components {
+		d.consume(c)
+	}
 	return d
 }
 
@@ -165,16 +170,20 @@ func isKustomizationFile(path string) bool {
 	return slices.Contains([]string{"kustomization.yaml", "kustomization.yml", "Kustomization"}, filepath.Base(path))
 }
 
+// plain lists the files that are read for themselves: what a kustomization is made
+// of means nothing alone, unless it was named.
+func (d *discovered) plain() []source {
+	return slices.DeleteFunc(d.files, func(f source) bool { return !f.named && d.consumed[absolute(f.path)] })
+}
+
 // dropReferred leaves out kustomizations that another one builds on: they are
 // part of its world. Of those that build on each other none is left out, so that
 // rendering them says so.
 func (d *discovered) dropReferred() {
 	refers := map[string]map[string]bool{}
 	for _, k := range d.kustomizations {
-		// What is wrong is said again, with its place, when it is rendered.
-		sources, _ := kustomize.Inspect(k.path, kustomize.Options{Boundary: k.top})
 		to := map[string]bool{}
-		for _, dir := range sources.Dirs {
+		for _, dir := range d.consume(k).Dirs {
 			to[absolute(dir)] = true
 		}
 		refers[absolute(k.path)] = to
@@ -188,6 +197,16 @@ func (d *discovered) dropReferred() {
 		}
 		return false
 	})
+}
+
+// consume notes the files that a kustomization is made of. What is wrong with it
+// is said, with its place, when it is rendered.
+func (d *discovered) consume(k source) *kustomize.Sources {
+	sources, _ := kustomize.Inspect(k.path, kustomize.Options{Boundary: k.top})
+	for _, f := range sources.Files {
+		d.consumed[absolute(f)] = true
+	}
+	return sources
 }
 
 // ignoreRules reads a folder's ignore file.

@@ -8,13 +8,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"sync/atomic"
 
+	"golang.org/x/sync/errgroup"
+
 	"bulkhead.dev/bulkhead/internal/finding"
 	"bulkhead.dev/bulkhead/internal/load/helm"
-	"bulkhead.dev/bulkhead/internal/load/kustomize"
 	"bulkhead.dev/bulkhead/internal/model"
 )
 
@@ -36,13 +36,17 @@ type Options struct {
 	// Progress is told how many of the files and roots are read; nil for none. It
 	// is called by many goroutines.
 	Progress func(done, total int)
+	// Ready is handed each world as soon as it is read, while others still are; nil
+	// for none. It is called by many goroutines. Reading waits where it does, so
+	// that worlds do not pile up.
+	Ready func(*model.World)
 }
 
 // ErrNothing means that none of the paths could be read.
 var ErrNothing = errors.New("nothing could be read")
 
-// Snapshot reads the paths. What could not be read is among the snapshot's
-// problems; an error means that there is nothing at all.
+// Snapshot reads the paths, all roots at once. What could not be read is among
+// the snapshot's problems; an error means that there is nothing at all.
 func Snapshot(ctx context.Context, o Options) (*model.Snapshot, error) {
 	s := &model.Snapshot{Inputs: o.Paths}
 	found := discover(o.Paths)
@@ -55,33 +59,58 @@ func Snapshot(ctx context.Context, o Options) (*model.Snapshot, error) {
 		}
 		return s, fmt.Errorf("%w: there is no manifest, chart or kustomization in %s", ErrNothing, strings.Join(o.Paths, ", "))
 	}
-	rendered := r.render(ctx, found)
-	consumed := map[string]bool{}
-	for _, c := range found.components {
-		sources, _ := kustomize.Inspect(c.path, kustomize.Options{Boundary: c.top})
-		for _, f := range sources.Files {
-			consumed[absolute(f)] = true
+	for _, root := range r.roots(ctx, found) {
+		s.Problems = append(s.Problems, root.problems...)
+		s.Files += root.files
+		if root.world != nil {
+			s.Worlds = append(s.Worlds, root.world)
 		}
 	}
-	for _, w := range rendered {
-		for _, f := range w.consumed {
-			consumed[absolute(f)] = true
-		}
+	return s, ctx.Err()
+}
+
+// concurrentRoots bounds how many roots are rendered at once: each may take
+// hundreds of megabytes.
+const concurrentRoots = 4
+
+// roots reads the plain files, which are the first root, and renders the others
+// at the same time.
+func (r *reader) roots(ctx context.Context, found *discovered) []root {
+	out := make([]root, 1+len(found.charts)+len(found.kustomizations))
+	var g errgroup.Group
+	g.SetLimit(1 + concurrentRoots)
+	read := func(i int, root func() root) {
+		g.Go(func() error {
+			out[i] = root()
+			r.finish(&out[i])
+			return nil
+		})
 	}
-	plain := r.read(ctx, slices.DeleteFunc(found.files, func(f source) bool { return !f.named && consumed[absolute(f.path)] }))
-	if err := ctx.Err(); err != nil {
-		return s, err
+	read(0, func() root { return r.read(ctx, found.plain()) })
+	for i, s := range found.charts {
+		read(1+i, func() root { return r.chart(ctx, s.path) })
 	}
-	for _, w := range append([]root{plain}, rendered...) {
-		s.Problems = append(s.Problems, w.problems...)
-		s.Files += w.files
-		if len(w.objects) > 0 {
-			options := o.World
-			options.Root = w.path
-			s.Worlds = append(s.Worlds, model.NewWorld(w.objects, options))
-		}
+	for i, s := range found.kustomizations {
+		read(1+len(found.charts)+i, func() root { return r.kustomization(ctx, s) })
 	}
-	return s, nil
+	_ = g.Wait() // none fails: what is wrong is among the problems
+	return out
+}
+
+// finish makes a world of what was read.
+func (r *reader) finish(root *root) {
+	if root.path != "" {
+		r.progress()
+	}
+	if len(root.objects) == 0 {
+		return
+	}
+	options := r.World
+	options.Root = root.path
+	root.world = model.NewWorld(root.objects, options)
+	if r.Ready != nil {
+		r.Ready(root.world)
+	}
 }
 
 // root is what one rendered root, or all plain files, came to.
@@ -91,8 +120,8 @@ type root struct {
 	problems []finding.Problem
 	// files counts those that were read.
 	files int
-	// consumed are files that a build read: they are not scanned alone.
-	consumed []string
+	// world is made of the objects; nil where there are none.
+	world *model.World
 }
 
 func (r *root) fail(file string, line int, format string, args ...any) {

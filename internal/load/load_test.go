@@ -2,6 +2,7 @@ package load
 
 import (
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -188,5 +189,29 @@ func TestTooLarge(t *testing.T) {
 	s, err := snapshot(t, dir)
 	if err != nil || len(s.Problems) != 1 || !strings.Contains(s.Problems[0].Message, "larger than 64 MiB") {
 		t.Errorf("got %+v, %v", s.Problems, err)
+	}
+}
+
+// TestReady: a world is handed on while another is still read. Here the plain
+// files can be read only once the kustomization was.
+func TestReady(t *testing.T) {
+	dir := tree(t, map[string]string{
+		"kustomization.yaml": "resources: [service.yaml]\n",
+		"service.yaml":       named("built"),
+	})
+	in, out := io.Pipe()
+	s, err := Snapshot(t.Context(), Options{Paths: []string{"-", dir}, Self: os.Args[0], Stdin: in, Ready: func(w *model.World) {
+		if w.Root != "" {
+			go func() {
+				_, err := io.WriteString(out, named("plain"))
+				out.CloseWithError(err)
+			}()
+		}
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(s.Worlds) != 2 || s.Worlds[0].Root != "" || s.Worlds[1].Root == "" {
+		t.Errorf("%d worlds in the wrong order: plain files come first, however late they are", len(s.Worlds))
 	}
 }

@@ -5,37 +5,12 @@ import (
 	"errors"
 	"path/filepath"
 
-	"golang.org/x/sync/errgroup"
-
 	"bulkhead.dev/bulkhead/internal/finding"
 	"bulkhead.dev/bulkhead/internal/load/helm"
 	"bulkhead.dev/bulkhead/internal/load/kustomize"
 	"bulkhead.dev/bulkhead/internal/load/manifest"
 	"bulkhead.dev/bulkhead/internal/model"
 )
-
-// concurrentRoots bounds how many roots are rendered at once: each may take
-// hundreds of megabytes.
-const concurrentRoots = 4
-
-// render renders the charts and kustomizations that were found.
-func (r *reader) render(ctx context.Context, found *discovered) []root {
-	out := make([]root, len(found.charts)+len(found.kustomizations))
-	var g errgroup.Group
-	g.SetLimit(concurrentRoots)
-	for i, s := range found.charts {
-		g.Go(func() error { out[i] = r.chart(ctx, s.path); r.progress(); return nil })
-	}
-	for i, s := range found.kustomizations {
-		g.Go(func() error {
-			out[len(found.charts)+i] = r.kustomization(ctx, s)
-			r.progress()
-			return nil
-		})
-	}
-	_ = g.Wait()
-	return out
-}
 
 func (r *reader) chart(ctx context.Context, path string) root {
 	out := root{path: filepath.ToSlash(path)}
@@ -85,12 +60,8 @@ func (r *reader) kustomization(ctx context.Context, s source) root {
 				out.fail(s.path, 0, "%v", err)
 			}
 		}
-		// What the build would have read means nothing on its own.
-		sources, _ := kustomize.Inspect(s.path, kustomize.Options{Boundary: s.top})
-		out.consumed = sources.Files
 		return out
 	}
-	out.consumed = result.Consumed
 	d := manifest.NewDecoder()
 	for _, doc := range result.Documents {
 		locate := func(at model.Span) finding.Location {

@@ -36,20 +36,37 @@ func newScalars() scalars {
 	return scalars{resolved: map[string]any{}, strings: map[string]any{}, leaves: map[string]map[string]any{}}
 }
 
-// leaf returns one map for all that hold the same few scalars. The smallest map
-// of Go takes over 300 bytes, and manifests are full of the same small ones: labels,
-// variables, resources. Nobody changes a decoded object, so they can be shared.
-func (s *scalars) leaf(m map[string]any, sorted []entry) map[string]any {
-	if len(m) == 0 || len(m) > 8 || len(m) != len(sorted) {
-		return m
+// leaf returns one map for all that hold the same few scalars, given with their
+// names in order. The smallest map of Go takes over 300 bytes, and manifests are
+// full of the same small ones: labels, variables, resources. Nobody changes a
+// decoded object, so they can be shared.
+func (s *scalars) leaf(names []string, values []any) map[string]any {
+	shared := s.leafKey(names, values)
+	if shared {
+		if kept, ok := s.leaves[string(s.key)]; ok {
+			return kept
+		}
 	}
+	m := make(map[string]any, len(names))
+	for i, name := range names {
+		m[name] = values[i]
+	}
+	if shared && len(s.leaves) < maxKept {
+		s.leaves[string(s.key)] = m
+	}
+	return m
+}
+
+// leafKey writes the names and values to s.key. It reports false where a value is
+// too long to be met again.
+func (s *scalars) leafKey(names []string, values []any) bool {
 	s.key = s.key[:0]
-	for _, e := range sorted {
-		s.key = appendText(s.key, e.name)
-		switch v := m[e.name].(type) {
+	for i, name := range names {
+		s.key = appendText(s.key, name)
+		switch v := values[i].(type) {
 		case string:
 			if len(v) > 64 {
-				return m
+				return false
 			}
 			s.key = appendText(append(s.key, 's'), v)
 		case bool:
@@ -57,16 +74,10 @@ func (s *scalars) leaf(m map[string]any, sorted []entry) map[string]any {
 		case int64:
 			s.key = binary.AppendVarint(append(s.key, 'i'), v)
 		default:
-			return m
+			return false
 		}
 	}
-	if kept, ok := s.leaves[string(s.key)]; ok {
-		return kept
-	}
-	if len(s.leaves) < maxKept {
-		s.leaves[string(s.key)] = m
-	}
-	return m
+	return true
 }
 
 func (s *scalars) value(n *yaml.Node) (any, error) {

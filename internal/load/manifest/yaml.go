@@ -259,9 +259,12 @@ func (b *builder) mapping(n *yaml.Node, depth int) (any, error) {
 		return nil, err
 	}
 	end := len(b.entries)
-	m := make(map[string]any, end-start)
 	// Spans follow the sorted keys, so values are built in that order.
 	slices.SortFunc(b.entries[start:end], func(x, y entry) int { return strings.Compare(x.name, y.name) })
+	if end-start <= maxLeaf && !slices.ContainsFunc(b.entries[start:end], func(e entry) bool { return e.value.Kind != yaml.ScalarNode }) {
+		return b.leaf(b.entries[start:end], depth)
+	}
+	m := make(map[string]any, end-start)
 	for i := start; i < end; i++ {
 		e := b.entries[i]
 		v, err := b.value(e.value, b.span(e.key), depth+1)
@@ -270,7 +273,25 @@ func (b *builder) mapping(n *yaml.Node, depth int) (any, error) {
 		}
 		m[e.name] = v
 	}
-	return b.scalars.leaf(m, b.entries[start:end]), nil
+	return m, nil
+}
+
+// maxLeaf is how many entries a map may have that is looked for among those that
+// were met before.
+const maxLeaf = 8
+
+// leaf builds a mapping that holds nothing but a few scalars.
+func (b *builder) leaf(entries []entry, depth int) (any, error) {
+	var names [maxLeaf]string
+	var values [maxLeaf]any
+	for i, e := range entries {
+		v, err := b.value(e.value, b.span(e.key), depth+1)
+		if err != nil {
+			return nil, err
+		}
+		names[i], values[i] = e.name, v
+	}
+	return b.scalars.leaf(names[:len(entries)], values[:len(entries)]), nil
 }
 
 // collect gathers the entries of a mapping from b.entries[start] on, and of what
