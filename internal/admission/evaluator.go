@@ -119,7 +119,7 @@ func (e *Evaluator) compile(concerns func(*check.Control) bool, templatePath str
 		return nil, err
 	}
 	if s.needsPod {
-		if err := compiler.define("", sharedVariables(templatePath)); err != nil {
+		if err := compiler.define("", sharedVariables(templatePath, false)); err != nil {
 			return nil, err
 		}
 	}

@@ -41,7 +41,7 @@ func ValidatingPolicy(c *check.Control, values map[string]any) (*admissionv1.Val
 		Spec: admissionv1.ValidatingAdmissionPolicySpec{
 			FailurePolicy:    &fail,
 			MatchConstraints: matchResources(c.Object, admissionv1.Create, admissionv1.Update),
-			Variables:        append(policyVariables(c, values, violations), admissionv1.Variable{Name: "violations", Expression: violations}),
+			Variables:        append(policyVariables(c, values, violations, false), admissionv1.Variable{Name: "violations", Expression: violations}),
 			Validations: []admissionv1.Validation{{
 				Expression:        "size(variables.violations) == 0",
 				Message:           c.Title,
@@ -70,7 +70,7 @@ func MutatingPolicy(c *check.Control, values map[string]any) (*admissionv1.Mutat
 			FailurePolicy:      &fail,
 			ReinvocationPolicy: admissionv1.IfNeededReinvocationPolicy,
 			MatchConstraints:   matchResources(c.Object, admissionv1.Create),
-			Variables:          policyVariables(c, values, mutation),
+			Variables:          policyVariables(c, values, mutation, true),
 			Mutations: []admissionv1.Mutation{{
 				PatchType: admissionv1.PatchTypeJSONPatch,
 				JSONPatch: &admissionv1.JSONPatch{Expression: mutation},
@@ -83,10 +83,10 @@ func policyName(c *check.Control) string { return c.Name + ".bulkhead.dev" }
 
 // policyVariables are the variables that the expression uses, in the order in
 // which they use each other.
-func policyVariables(c *check.Control, values map[string]any, expression string) []admissionv1.Variable {
+func policyVariables(c *check.Control, values map[string]any, expression string, fix bool) []admissionv1.Variable {
 	var all []check.Variable
 	if c.Object.Pods {
-		all = sharedVariables(anyBuiltin)
+		all = sharedVariables(anyBuiltin, fix)
 	}
 	if len(c.Parameters) > 0 {
 		all = append(all, check.Variable{Name: "params", Expression: literal(values)})

@@ -31,12 +31,14 @@ const minimumMinor = 34
 //	specPointer the same as a JSON Pointer: /spec/template/spec
 //	containers  every container: a list of maps of
 //	            c (the container), name, list (the field of the PodSpec that it
-//	            stands in), path and pointer
+//	            stands in), path; for a fix also pointer
 //	images      every image, of containers and of volumes: reference, path,
 //	            container (empty for a volume), of (words for a message)
 //	env         every environment variable: k (its container), name, e (the
 //	            variable), path
-func sharedVariables(templatePath string) []check.Variable {
+//
+// JSON Pointers are for fixes alone, so that a verdict does not pay for them.
+func sharedVariables(templatePath string, fix bool) []check.Variable {
 	template, prefix, pointer := builtinTemplate("object", "object.spec.jobTemplate.spec.template", "object.template", "object.spec.template"),
 		builtinTemplate("''", "'spec.jobTemplate.spec.template.'", "'template.'", "'spec.template.'"),
 		builtinTemplate("''", "'/spec/jobTemplate/spec/template'", "'/template'", "'/spec/template'")
@@ -48,8 +50,11 @@ func sharedVariables(templatePath string) []check.Variable {
 		}
 	}
 	list := func(name string) string {
-		return fmt.Sprintf(`variables.podSpec.?%[1]s.orValue([]).transformList(i, c, {"c": dyn(c), "name": dyn(c.?name.orValue("")), "list": dyn(%[1]q), `+
-			`"path": dyn(variables.specPath + ".%[1]s[" + string(i) + "]"), "pointer": dyn(variables.specPointer + "/%[1]s/" + string(i))})`, name)
+		places := fmt.Sprintf(`"path": dyn(variables.specPath + ".%s[" + string(i) + "]")`, name)
+		if fix {
+			places += fmt.Sprintf(`, "pointer": dyn(variables.specPointer + "/%s/" + string(i))`, name)
+		}
+		return fmt.Sprintf(`variables.podSpec.?%[1]s.orValue([]).transformList(i, c, {"c": dyn(c), "name": dyn(c.?name.orValue("")), "list": dyn(%[1]q), %[2]s})`, name, places)
 	}
 	return []check.Variable{
 		{Name: "template", Expression: template},

@@ -49,7 +49,7 @@ func (m *Mutation) at(templatePath string) (*compiledMutation, error) {
 		return nil, err
 	}
 	if m.control.Object.Pods {
-		if err := compiler.define("", sharedVariables(templatePath)); err != nil {
+		if err := compiler.define("", sharedVariables(templatePath, true)); err != nil {
 			return nil, err
 		}
 	}
