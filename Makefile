@@ -24,7 +24,7 @@ unit: ## what needs no control plane
 
 bench: ## whole scans beside a peer, and how they grow; figures for docs/benchmarks.md
 	go run ./test/bench
-	go run ./test/bench -alone -runs 3 -namespaces 2858
+	go run ./test/bench -alone -runs 3 -namespaces 200,2858
 	go test -run '^$$' -bench . -benchmem ./internal/load/manifest ./internal/catalog
 
 cluster: ## start a real control plane with the example shop in it

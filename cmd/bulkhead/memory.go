@@ -14,9 +14,9 @@ const (
 	// process below 200 MB, the program's own pages included.
 	ease = 130 << 20
 	// garbagePercent is how much garbage may pile up beside what is in use in a
-	// larger scan: less than Go's default, because a snapshot stays in use as a
-	// whole.
-	garbagePercent = 60
+	// larger scan: as much as in a small one, so that collecting costs no more
+	// for each object.
+	garbagePercent = 100
 )
 
 // spendMemory collects little garbage as long as the process is small, and then

@@ -2,8 +2,8 @@
 // beside a peer on the same input in the same run, and how both grow with the
 // input. It prints the tables of docs/benchmarks.md.
 //
-//	go run ./test/bench                    # 7,000 objects, beside kube-score
-//	go run ./test/bench -namespaces 2858   # 100,000 objects
+//	go run ./test/bench                               # 7,000 objects, beside kube-score
+//	go run ./test/bench -alone -namespaces 200,2858   # 7,000 and 100,030 objects
 //
 // The input is made from the release manifest of Online Boutique, one file for
 // each namespace.
@@ -21,6 +21,8 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -34,12 +36,20 @@ const (
 
 func main() {
 	var o options
-	flag.IntVar(&o.namespaces, "namespaces", 200, "copies of the shop, each in a namespace and a file of its own")
+	namespaces := flag.String("namespaces", "200", "copies of the shop, each in a namespace and a file of its own; several numbers say how time and memory grow")
 	flag.IntVar(&o.runs, "runs", 5, "runs of each program; the median is printed")
 	flag.BoolVar(&o.alone, "alone", false, "do not measure the peer")
 	flag.StringVar(&o.manifest, "manifest", filepath.Join("..", "shared", "inputs", "online-boutique", "release", "kubernetes-manifests.yaml"), "manifest to multiply")
 	flag.StringVar(&o.profile, "profile", "all", "profile of the scan")
 	flag.Parse()
+	for n := range strings.SplitSeq(*namespaces, ",") {
+		copies, err := strconv.Atoi(n)
+		if err != nil || copies < 1 {
+			fmt.Fprintf(os.Stderr, "bench: -namespaces: %q is no number of copies\n", n)
+			os.Exit(2)
+		}
+		o.namespaces = append(o.namespaces, copies)
+	}
 	if err := run(context.Background(), o); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
@@ -47,7 +57,8 @@ func main() {
 }
 
 type options struct {
-	namespaces, runs  int
+	namespaces        []int
+	runs              int
 	alone             bool
 	manifest, profile string
 }
@@ -58,21 +69,26 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	input := filepath.Join(dir, "input")
-	objects, err := multiply(o.manifest, input, o.namespaces)
-	if errors.Is(err, fs.ErrNotExist) {
-		fmt.Printf("skipped: %s is not there\n", o.manifest)
-		return nil
-	}
-	if err != nil {
-		return err
-	}
 	bulkhead := filepath.Join(dir, "bulkhead")
 	if err := command(ctx, "go", "build", "-trimpath", "-o", bulkhead, "./cmd/bulkhead"); err != nil {
 		return err
 	}
-	programs := []program{{"bulkhead scan", bulkhead, []string{"scan", input, "--profile", o.profile, "--fail-on", "none", "-o", "json"}}}
-	if !o.alone {
+	var all []*program
+	for _, namespaces := range o.namespaces {
+		input := filepath.Join(dir, strconv.Itoa(namespaces))
+		objects, err := multiply(o.manifest, input, namespaces)
+		if errors.Is(err, fs.ErrNotExist) {
+			fmt.Printf("skipped: %s is not there\n", o.manifest)
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		all = append(all, &program{name: "bulkhead scan", path: bulkhead, objects: objects,
+			args: []string{"scan", input, "--profile", o.profile, "--fail-on", "none", "-o", "json"}})
+		if o.alone {
+			continue
+		}
 		path, err := installPeer(ctx)
 		if err != nil {
 			return err
@@ -81,31 +97,38 @@ func run(ctx context.Context, o options) error {
 		if err != nil {
 			return err
 		}
-		programs = append(programs, program{peer + " " + peerVersion, path, append([]string{"score", "--output-format", "json"}, files...)})
+		all = append(all, &program{name: peer + " " + peerVersion, path: path, objects: objects, args: append([]string{"score", "--output-format", "json"}, files...)})
 	}
-	fmt.Printf("%d objects in %d files\n\n| program | wall | peak memory | memory an object |\n|---|---|---|---|\n", objects, o.namespaces)
 	// Runs alternate, so that what else the machine does hits all programs alike.
-	measured := make([][]measurement, len(programs))
 	for range o.runs {
-		for i, p := range programs {
-			m, err := measure(ctx, p)
-			if err != nil {
+		for _, p := range all {
+			if err := p.measure(ctx); err != nil {
 				return err
 			}
-			measured[i] = append(measured[i], m)
 		}
 	}
-	medians := make([]measurement, len(programs))
-	for i, p := range programs {
-		m := median(measured[i])
-		medians[i] = m
-		fmt.Printf("| %s | %.2f s | %.0f MB | %.1f KiB |\n", p.name, m.wall.Seconds(), float64(m.rss)/1e6, float64(m.rss)/1024/float64(objects))
-	}
-	if len(medians) == 2 {
-		fmt.Printf("\n%s / %s: %.2f of the wall time, %.2f of the memory\n", programs[0].name, programs[1].name,
-			float64(medians[0].wall)/float64(medians[1].wall), float64(medians[0].rss)/float64(medians[1].rss))
-	}
+	report(all)
 	return nil
+}
+
+// report prints the medians, and each program's beside the first.
+func report(all []*program) {
+	first := all[0].median()
+	fmt.Println("| program | objects | wall | peak memory | memory an object |\n|---|---|---|---|---|")
+	for _, p := range all {
+		m := p.median()
+		fmt.Printf("| %s | %d | %.2f s | %.0f MB | %.1f KiB |\n", p.name, p.objects, m.wall.Seconds(), float64(m.rss)/1e6, float64(m.rss)/1024/float64(p.objects))
+	}
+	fmt.Println()
+	for _, p := range all[1:] {
+		m := p.median()
+		if p.objects == all[0].objects {
+			fmt.Printf("%s / %s: %.2f of the wall time, %.2f of the memory\n", all[0].name, p.name, float64(first.wall)/float64(m.wall), float64(first.rss)/float64(m.rss))
+		} else if p.name == all[0].name {
+			fmt.Printf("%.1f times the objects: %.1f times the wall time, %.1f times the memory\n", float64(p.objects)/float64(all[0].objects),
+				float64(m.wall)/float64(first.wall), float64(m.rss)/float64(first.rss))
+		}
+	}
 }
 
 var namespaceLine = regexp.MustCompile(`(?m)^metadata:\n  name: `)
@@ -156,9 +179,12 @@ func command(ctx context.Context, name string, args ...string) error {
 	return nil
 }
 
+// program is a command with an input, and what its runs took.
 type program struct {
 	name, path string
 	args       []string
+	objects    int
+	runs       []measurement
 }
 
 type measurement struct {
@@ -166,13 +192,13 @@ type measurement struct {
 	rss  int64 // bytes
 }
 
-// measure runs a program once. Exit codes that judge the input are no failure.
-func measure(ctx context.Context, p program) (measurement, error) {
+// measure runs the program once. Exit codes that judge the input are no failure.
+func (p *program) measure(ctx context.Context) error {
 	c := exec.CommandContext(ctx, p.path, p.args...)
 	// To a file, so that nobody waits for a reader.
 	stdout, err := os.CreateTemp("", "bulkhead-bench-*.out")
 	if err != nil {
-		return measurement{}, err
+		return err
 	}
 	defer os.Remove(stdout.Name())
 	defer stdout.Close()
@@ -183,22 +209,23 @@ func measure(ctx context.Context, p program) (measurement, error) {
 	wall := time.Since(start)
 	var exit *exec.ExitError
 	if err != nil && (!errors.As(err, &exit) || exit.ExitCode() > 1) {
-		return measurement{}, fmt.Errorf("%s: %w\n%.2000s", p.name, err, stderr.String())
+		return fmt.Errorf("%s: %w\n%.2000s", p.name, err, stderr.String())
 	}
 	if info, err := stdout.Stat(); err != nil || info.Size() == 0 {
-		return measurement{}, fmt.Errorf("%s printed nothing", p.name)
+		return fmt.Errorf("%s printed nothing", p.name)
 	}
 	usage, ok := c.ProcessState.SysUsage().(*syscall.Rusage)
 	if !ok {
-		return measurement{}, errors.New("this system tells no memory use")
+		return errors.New("this system tells no memory use")
 	}
-	return measurement{wall, usage.Maxrss * 1024}, nil
+	p.runs = append(p.runs, measurement{wall, usage.Maxrss * 1024})
+	return nil
 }
 
 // median takes the medians of both figures, each on its own.
-func median(ms []measurement) measurement {
-	walls, rss := make([]time.Duration, len(ms)), make([]int64, len(ms))
-	for i, m := range ms {
+func (p *program) median() measurement {
+	walls, rss := make([]time.Duration, len(p.runs)), make([]int64, len(p.runs))
+	for i, m := range p.runs {
 		walls[i], rss[i] = m.wall, m.rss
 	}
 	slices.Sort(walls)
