@@ -323,7 +323,9 @@ func testPageWithoutScript(t *testing.T, browser context.Context) {
 	if rows := eval[int](p, `document.querySelectorAll('#browser .row').length`); rows != htmlPlain {
 		t.Errorf("%d findings are listed, want %d", rows, htmlPlain)
 	}
-	text := eval[string](p, `document.body.innerText`)
+	// A row far from the window is laid out when it comes near, and innerText has
+	// it only then.
+	text := eval[string](p, `document.body.innerText + [...document.querySelectorAll('#browser .row')].filter((n) => n.checkVisibility()).map((n) => n.textContent).join(' ')`)
 	for _, want := range []string{"JavaScript is off", "107 failed", "This assessment is incomplete", "12 passed, 3 failed, 16 of 35 assessed", "Binds ServiceAccount shop/deployer to cluster-admin", "64 more findings"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("without script the page does not say %q", want)
