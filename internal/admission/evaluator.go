@@ -128,7 +128,7 @@ func (e *Evaluator) compile(concerns func(*check.Control) bool, templatePath str
 		if c.Object.Judge != nil {
 			continue
 		}
-		variables, rename := owned(c, e.parameters[c.Name])
+		variables, rename := owned(c, c.Object, e.parameters[c.Name])
 		if err := compiler.define("control "+c.Name+": ", variables); err != nil {
 			return nil, err
 		}

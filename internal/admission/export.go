@@ -41,7 +41,7 @@ func ValidatingPolicy(c *check.Control, values map[string]any) (*admissionv1.Val
 		Spec: admissionv1.ValidatingAdmissionPolicySpec{
 			FailurePolicy:    &fail,
 			MatchConstraints: matchResources(c.Object, admissionv1.Create, admissionv1.Update),
-			Variables:        append(policyVariables(c, values, violations, false), admissionv1.Variable{Name: "violations", Expression: violations}),
+			Variables:        append(policyVariables(c, c.Object, values, violations, false), admissionv1.Variable{Name: "violations", Expression: violations}),
 			Validations: []admissionv1.Validation{{
 				Expression:        "size(variables.violations) == 0",
 				Message:           c.Title,
@@ -54,12 +54,16 @@ func ValidatingPolicy(c *check.Control, values map[string]any) (*admissionv1.Val
 // MutatingPolicy writes a control's fix as a MutatingAdmissionPolicy. Pods are
 // mutated when they are created and not later, because nearly all of a running
 // pod's spec cannot change.
+//
+// The fix of a control of whole worlds is meant for objects that have a finding: as
+// a policy it changes every object that could have one.
 func MutatingPolicy(c *check.Control, values map[string]any) (*admissionv1.MutatingAdmissionPolicy, error) {
-	if c.Object == nil || c.Object.Mutation == "" {
+	policy := c.FixPolicy()
+	if policy == nil {
 		return nil, fmt.Errorf("control %s has no mutation", c.Name)
 	}
-	mutation := c.Object.Mutation
-	if c.Object.Linux {
+	mutation := policy.Mutation
+	if policy.Linux {
 		mutation = `variables.podSpec.?os.?name.orValue("linux") == "windows" ? [] : (` + mutation + ")"
 	}
 	fail := admissionv1.Fail
@@ -69,8 +73,8 @@ func MutatingPolicy(c *check.Control, values map[string]any) (*admissionv1.Mutat
 		Spec: admissionv1.MutatingAdmissionPolicySpec{
 			FailurePolicy:      &fail,
 			ReinvocationPolicy: admissionv1.IfNeededReinvocationPolicy,
-			MatchConstraints:   matchResources(c.Object, admissionv1.Create),
-			Variables:          policyVariables(c, values, mutation, true),
+			MatchConstraints:   matchResources(policy, admissionv1.Create),
+			Variables:          policyVariables(c, policy, values, mutation, true),
 			Mutations: []admissionv1.Mutation{{
 				PatchType: admissionv1.PatchTypeJSONPatch,
 				JSONPatch: &admissionv1.JSONPatch{Expression: mutation},
@@ -83,15 +87,15 @@ func policyName(c *check.Control) string { return c.Name + ".bulkhead.dev" }
 
 // policyVariables are the variables that the expression uses, in the order in
 // which they use each other.
-func policyVariables(c *check.Control, values map[string]any, expression string, fix bool) []admissionv1.Variable {
+func policyVariables(c *check.Control, policy *check.ObjectPolicy, values map[string]any, expression string, fix bool) []admissionv1.Variable {
 	var all []check.Variable
-	if c.Object.Pods {
+	if policy.Pods {
 		all = sharedVariables(anyBuiltin, fix)
 	}
 	if len(c.Parameters) > 0 {
 		all = append(all, check.Variable{Name: "params", Expression: literal(values)})
 	}
-	all = append(all, c.Object.Variables...)
+	all = append(all, policy.Variables...)
 	used := map[string]bool{}
 	var mark func(string)
 	mark = func(text string) {

@@ -142,11 +142,11 @@ func (c *compiler) mutation(text string) (patch.Patcher, error) {
 
 var variableUse = regexp.MustCompile(`\bvariables\.([A-Za-z_][A-Za-z0-9_]*)`)
 
-// owned returns a control's own variables, and a function that makes its
+// owned returns the variables of a control's policy, and a function that makes its
 // expressions use them under names that no other control has. The parameters
 // are one of them: variables.params.
-func owned(c *check.Control, values map[string]any) ([]check.Variable, func(string) string) {
-	own := slices.Clone(c.Object.Variables)
+func owned(c *check.Control, policy *check.ObjectPolicy, values map[string]any) ([]check.Variable, func(string) string) {
+	own := slices.Clone(policy.Variables)
 	if len(c.Parameters) > 0 {
 		own = slices.Insert(own, 0, check.Variable{Name: "params", Expression: literal(values)})
 	}

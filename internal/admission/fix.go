@@ -26,16 +26,28 @@ func NewFixer(parameters check.Parameters) *Fixer {
 	return &Fixer{parameters: parameters, mutations: map[string]*Mutation{}}
 }
 
-// Fix is what the control's mutation would change in the object; for a control
-// without one it is the note that says what a person has to decide.
+// Fix is what the control's mutation would change in an object that has a finding.
+// For a control without one, and for an object that it leaves as it is, it is the
+// note that says what a person has to decide.
 func (f *Fixer) Fix(ctx context.Context, c *check.Control, o *model.Object) (*finding.Fix, error) {
-	fix := &finding.Fix{Safety: c.FixSafety, Note: c.FixNote}
-	if c.Object == nil || c.Object.Mutation == "" {
-		return fix, nil
+	manual := &finding.Fix{Safety: finding.FixManual, Note: c.FixNote}
+	if c.FixPolicy() == nil {
+		return manual, nil
 	}
-	changed, err := f.apply(ctx, c, o)
-	if err != nil || changed == nil {
+	m, err := f.mutation(c)
+	if err != nil {
 		return nil, err
+	}
+	if !m.Concerns(o) {
+		return manual, nil
+	}
+	changed, err := m.Apply(ctx, o)
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	if err != nil {
+		manual.Note = "Make the change by hand: it could not be worked out, because a field has the wrong type or the object is too large."
+		return manual, nil
 	}
 	before, err := json.Marshal(withoutNulls(o.Content))
 	if err != nil {
@@ -50,8 +62,9 @@ func (f *Fixer) Fix(ctx context.Context, c *check.Control, o *model.Object) (*fi
 		return nil, fmt.Errorf("fix of %s on %s: %w", c.Name, o.Ref(), err)
 	}
 	if len(operations) == 0 {
-		return nil, nil
+		return manual, nil
 	}
+	fix := &finding.Fix{Safety: c.FixSafety, Note: c.FixNote}
 	for _, op := range operations {
 		fix.Edits = append(fix.Edits, finding.Edit{Op: op.Operation, Path: op.Path, Value: op.Value})
 	}
@@ -59,19 +72,28 @@ func (f *Fixer) Fix(ctx context.Context, c *check.Control, o *model.Object) (*fi
 	return fix, err
 }
 
-func (f *Fixer) apply(ctx context.Context, c *check.Control, o *model.Object) (map[string]any, error) {
-	m := f.mutations[c.Name]
-	if m == nil {
-		var err error
-		if m, err = CompileMutation(c, f.parameters[c.Name]); err != nil {
-			return nil, err
-		}
-		f.mutations[c.Name] = m
-	}
-	if !m.Concerns(o) {
+// Mutate is the content that an object has after the fix of a control; nil where
+// that has none, or it is not meant for the object.
+func (f *Fixer) Mutate(ctx context.Context, c *check.Control, o *model.Object) (map[string]any, error) {
+	if c.FixPolicy() == nil {
 		return nil, nil
 	}
+	m, err := f.mutation(c)
+	if err != nil || !m.Concerns(o) {
+		return nil, err
+	}
 	return m.Apply(ctx, o)
+}
+
+func (f *Fixer) mutation(c *check.Control) (*Mutation, error) {
+	if m := f.mutations[c.Name]; m != nil {
+		return m, nil
+	}
+	m, err := CompileMutation(c, f.parameters[c.Name])
+	if err == nil {
+		f.mutations[c.Name] = m
+	}
+	return m, err
 }
 
 // diff shows two JSON documents as a unified diff of YAML.

@@ -20,6 +20,7 @@ import (
 // Mutation is the fix of a control, as a MutatingAdmissionPolicy would apply it.
 type Mutation struct {
 	control  *check.Control
+	policy   *check.ObjectPolicy
 	values   map[string]any
 	compiled map[string]*compiledMutation
 }
@@ -32,10 +33,11 @@ type compiledMutation struct {
 // CompileMutation compiles a control's mutation with the values of its
 // parameters. The result must not be used by two goroutines at once.
 func CompileMutation(c *check.Control, values map[string]any) (*Mutation, error) {
-	if c.Object == nil || c.Object.Mutation == "" {
+	policy := c.FixPolicy()
+	if policy == nil {
 		return nil, fmt.Errorf("control %s has no mutation", c.Name)
 	}
-	m := &Mutation{control: c, values: values, compiled: map[string]*compiledMutation{}}
+	m := &Mutation{control: c, policy: policy, values: values, compiled: map[string]*compiledMutation{}}
 	_, err := m.at(anyBuiltin)
 	return m, err
 }
@@ -48,16 +50,16 @@ func (m *Mutation) at(templatePath string) (*compiledMutation, error) {
 	if err != nil {
 		return nil, err
 	}
-	if m.control.Object.Pods {
+	if m.policy.Pods {
 		if err := compiler.define("", sharedVariables(templatePath, true)); err != nil {
 			return nil, err
 		}
 	}
-	variables, rename := owned(m.control, m.values)
+	variables, rename := owned(m.control, m.policy, m.values)
 	if err := compiler.define("control "+m.control.Name+": ", variables); err != nil {
 		return nil, err
 	}
-	patcher, err := compiler.mutation(rename(m.control.Object.Mutation))
+	patcher, err := compiler.mutation(rename(m.policy.Mutation))
 	if err != nil {
 		return nil, fmt.Errorf("control %s: %w", m.control.Name, err)
 	}
@@ -67,7 +69,7 @@ func (m *Mutation) at(templatePath string) (*compiledMutation, error) {
 
 // Concerns reports whether the mutation is meant for objects of that kind.
 func (m *Mutation) Concerns(o *model.Object) bool {
-	p := m.control.Object
+	p := m.policy
 	if p.Pods {
 		return o.Pod() != nil && (!p.Linux || !o.Pod().Windows())
 	}

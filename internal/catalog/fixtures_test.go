@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"bulkhead.dev/bulkhead/internal/admission"
 	"bulkhead.dev/bulkhead/internal/check"
 	"bulkhead.dev/bulkhead/internal/finding"
@@ -15,8 +17,8 @@ import (
 )
 
 // TestExamples runs every control on its own examples: in a bad one it points at
-// the lines that end in "# want" and at no other, in a good one at none, and its
-// fix turns each bad one into one that passes.
+// the lines that end in "# want" and at no other, in a good one at none. Its fix
+// turns each bad one into one that passes, and leaves the good ones as they are.
 func TestExamples(t *testing.T) {
 	controls, err := Controls()
 	if err != nil {
@@ -29,12 +31,15 @@ func TestExamples(t *testing.T) {
 				judgeBad(t, c, fmt.Sprintf("bad %d", i+1), text)
 			}
 			for i, text := range c.Examples.Good {
-				out, _ := judge(t, c, text)
+				out, world := judge(t, c, text)
 				for _, f := range out.Findings {
 					t.Errorf("good %d, line %d: %s %s: %s", i+1, f.Location.Line, f.Verdict, f.Path, f.Message)
 				}
 				if n := out.Counts[c.Name]; n.Pass+n.NotApplicable == 0 {
 					t.Errorf("good %d: the control judged nothing", i+1)
+				}
+				if c.FixPolicy() != nil && !passByOthers[c.Name] {
+					checkLeft(t, c, fmt.Sprintf("good %d", i+1), world)
 				}
 			}
 		})
@@ -65,20 +70,51 @@ func judgeBad(t *testing.T, c *check.Control, name, text string) {
 		}
 		t.Errorf("%s: findings at lines %v, want %v", name, got, want)
 	}
-	if c.Object != nil && c.Object.Mutation != "" {
-		checkFix(t, c, name, world)
+	if c.FixPolicy() != nil {
+		checkFix(t, c, name, world, out)
 	}
 }
 
-// checkFix applies the control's mutation to every object of a bad example.
-func checkFix(t *testing.T, c *check.Control, name string, w *model.World) {
+// passByOthers are controls whose good examples have objects that pass for what
+// other objects say, so that the fix, which does not see those, would change them.
+var passByOthers = map[string]bool{
+	"distinguishable-workloads": true, // no other workload has the same labels
+	"no-token-automount":        true, // the ServiceAccount mounts no token
+}
+
+// checkLeft looks that a fix changes nothing in objects that pass.
+func checkLeft(t *testing.T, c *check.Control, name string, w *model.World) {
+	m := mutation(t, c)
+	for _, o := range w.Objects {
+		if !m.Concerns(o) {
+			continue
+		}
+		changed, err := m.Apply(t.Context(), o)
+		if err != nil {
+			t.Errorf("%s: fixing %s: %v", name, o.Ref(), err)
+		} else if diff := cmp.Diff(o.Content, changed); diff != "" {
+			t.Errorf("%s: the fix changes %s, which passes (-before +after):\n%s", name, o.Ref(), diff)
+		}
+	}
+}
+
+func mutation(t *testing.T, c *check.Control) *admission.Mutation {
+	t.Helper()
 	m, err := admission.CompileMutation(c, check.Defaults([]*check.Control{c})[c.Name])
 	if err != nil {
 		t.Fatal(err)
 	}
+	return m
+}
+
+// checkFix applies the control's mutation to the objects of a bad example that have
+// a finding; where it judges single objects to all of them, as the API server does.
+func checkFix(t *testing.T, c *check.Control, name string, w *model.World, found *check.Outcome) {
+	m := mutation(t, c)
 	var fixed []*model.Object
 	for _, o := range w.Objects {
-		if !m.Concerns(o) {
+		bad := slices.ContainsFunc(found.Findings, func(f *check.Judged) bool { return f.Of == o })
+		if !m.Concerns(o) || !bad && c.World != nil {
 			fixed = append(fixed, o)
 			continue
 		}
@@ -90,9 +126,13 @@ func checkFix(t *testing.T, c *check.Control, name string, w *model.World) {
 		n, _ := model.NewObject(changed, nil, model.Source{})
 		fixed = append(fixed, n)
 	}
-	out := run(t, c, model.NewWorld(fixed, model.WorldOptions{}))
+	after := model.NewWorld(fixed, model.WorldOptions{})
+	out := run(t, c, after)
 	for _, f := range out.Findings {
 		t.Errorf("%s: after the fix: %s: %s: %s", name, f.Object, f.Path, f.Message)
+	}
+	if !passByOthers[c.Name] {
+		checkLeft(t, c, name+" after the fix", after)
 	}
 }
 

@@ -6,6 +6,7 @@
 package check
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
@@ -32,6 +33,11 @@ type Control struct {
 	// Exactly one of Object and World is set.
 	Object *ObjectPolicy
 	World  func(*Input) []Judgement
+	// Fix is, beside World, the mutation of the one object that a finding is about
+	// and the kinds that it concerns; nil where a person has to decide. It sees that
+	// object alone, so that it is for objects that have a finding: only they are
+	// known to need it.
+	Fix *ObjectPolicy
 	// Needs are the kinds that World reads. Where one of them could not be
 	// observed the control does not run and its verdict is unknown.
 	Needs []model.GroupKind
@@ -41,6 +47,25 @@ type Control struct {
 // more documents each. In a bad one every line that a finding must point at, and
 // no other, ends in the comment "# want".
 type Examples struct{ Bad, Good []string }
+
+// FixPolicy is the policy whose Mutation fixes what the control finds; nil where a
+// person has to decide.
+func (c *Control) FixPolicy() *ObjectPolicy {
+	if c.Object != nil && c.Object.Mutation != "" {
+		return c.Object
+	}
+	return c.Fix
+}
+
+// FixOrder returns controls in the order in which their fixes are applied to one
+// object, each to what those before it made: the gravest first, then by name. A
+// container that is no longer privileged, for one, may then be kept from gaining
+// privileges, which the API server refuses before.
+func FixOrder(controls []*Control) []*Control {
+	return slices.SortedFunc(slices.Values(controls), func(a, b *Control) int {
+		return cmp.Or(cmp.Compare(b.Severity, a.Severity), cmp.Compare(a.Name, b.Name))
+	})
+}
 
 // Parameter is a setting of a control. Its type is that of its default: a
 // string, a bool, an int64, or a list of strings ([]any).
@@ -169,10 +194,15 @@ func (c *Control) Validate() error {
 	default:
 		want(false, "a fix that is safe, risky or manual")
 	}
+	want((c.FixPolicy() == nil) == (c.FixSafety == finding.FixManual), "a mutation exactly where the fix is not manual")
 	if p := c.Object; p != nil {
 		want(p.Pods != (len(p.Kinds) > 0), "a target: pods, or kinds")
 		want((p.Violations == "") != (p.Judge == nil), "one source of violations")
-		want((p.Mutation == "") == (c.FixSafety == finding.FixManual), "a mutation exactly where the fix is not manual")
+		want(c.Fix == nil, "its mutation in the policy that judges")
+	}
+	if p := c.Fix; p != nil {
+		want(p.Pods != (len(p.Kinds) > 0), "a target of the fix: pods, or kinds")
+		want(p.Mutation != "" && p.Violations == "" && p.Judge == nil, "a fix that mutates and does not judge")
 	}
 	if len(missing) > 0 {
 		return fmt.Errorf("control %q needs %s", c.Name, strings.Join(missing, "; "))

@@ -53,7 +53,7 @@ assessed, 3 something could not be read or observed.`,
 		return usageError{fmt.Errorf("%w\nSee %s --help", err, c.CommandPath())}
 	})
 	root.CompletionOptions.HiddenDefaultCmd = false
-	root.AddCommand(newScan(env), newReport(env), newDiff(env), newExplain(env), newControls(env), newVersion(env))
+	root.AddCommand(newScan(env), newFix(env), newReport(env), newDiff(env), newExplain(env), newControls(env), newVersion(env))
 	root.AddCommand(newRenderers(env)...)
 	return root
 }

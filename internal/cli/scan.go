@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/sync/errgroup"
 
 	"bulkhead.dev/bulkhead/internal/admission"
@@ -81,11 +82,7 @@ something missing judges only namespaces whose Namespace object is given, unless
 	fs.StringSliceVar(&f.onlyNamespaces, "only-namespace", nil, "report only on objects of these namespaces")
 	fs.StringVar(&f.kubernetesVersion, "kubernetes-version", "", fmt.Sprintf("Kubernetes release to judge for (default 1.%d)", kubernetesMinor))
 	fs.BoolVar(&f.complete, "complete", false, "the input is all there is: what it lacks does not exist")
-	fs.StringArrayVar(&f.helm.ValuesFiles, "values", nil, "values file for charts; repeatable")
-	fs.StringArrayVar(&f.helm.Set, "set", nil, "value for charts, as helm has it: key=value")
-	fs.StringArrayVar(&f.helm.SetString, "set-string", nil, "the same, always a string")
-	fs.StringArrayVar(&f.helm.SetFile, "set-file", nil, "the same, from a file: key=PATH")
-	fs.StringArrayVar(&f.helm.SetJSON, "set-json", nil, "the same, as JSON: key=JSON")
+	addChartFlags(fs, &f.helm)
 	fs.StringArrayVar(&f.waivers, "waivers", nil, "file with Waiver objects; repeatable")
 	fs.BoolVar(&f.auditWaivers, "audit-waivers", false, "list what every waiver matched")
 	fs.StringVar(&f.baseline, "baseline", "", "earlier result (-o json); only findings that it lacks are reported")
@@ -94,6 +91,15 @@ something missing judges only namespaces whose Namespace object is given, unless
 	fs.BoolVar(&f.allowIncomplete, "allow-incomplete", false, "do not exit with 3 when something could not be read")
 	fs.StringVar(&f.config, "config", "", "configuration file (default "+configName+" in the working folder, if there is one)")
 	return c
+}
+
+// addChartFlags adds helm's flags for values, with helm's meanings.
+func addChartFlags(fs *pflag.FlagSet, o *helm.Options) {
+	fs.StringArrayVar(&o.ValuesFiles, "values", nil, "values file for charts; repeatable")
+	fs.StringArrayVar(&o.Set, "set", nil, "value for charts, as helm has it: key=value")
+	fs.StringArrayVar(&o.SetString, "set-string", nil, "the same, always a string")
+	fs.StringArrayVar(&o.SetFile, "set-file", nil, "the same, from a file: key=PATH")
+	fs.StringArrayVar(&o.SetJSON, "set-json", nil, "the same, as JSON: key=JSON")
 }
 
 func layerNames() string {
@@ -109,6 +115,8 @@ type scan struct {
 	*scanFlags
 	env      *Env
 	config   *config
+	// standIns are contents that stand in for files, by absolute path.
+	standIns map[string][]byte
 	outputs  []output
 	controls []*check.Control
 	settings check.Settings
@@ -244,7 +252,7 @@ func (s *scan) judge(ctx context.Context, paths []string) (*model.Snapshot, *che
 	g.Go(func() error {
 		defer close(worlds)
 		var err error
-		snapshot, err = load.Snapshot(both, load.Options{Paths: paths, Stdin: s.env.Stdin, Self: s.env.Self, Helm: s.helm, Progress: p.read,
+		snapshot, err = load.Snapshot(both, load.Options{Paths: paths, Stdin: s.env.Stdin, Self: s.env.Self, Helm: s.helm, StandIns: s.standIns, Progress: p.read,
 			World: model.WorldOptions{Complete: s.complete || s.config.Complete, Namespace: s.namespace, PodTemplates: templates},
 			Ready: func(w *model.World) {
 				select {

@@ -40,6 +40,11 @@ var rules = []rule{
 	{"load/helm", []string{"finding", "model", "load/child"}, nil, "loading knows nothing of what is made of a snapshot"},
 	{"load/kustomize", []string{"finding", "model", "load/child"}, nil, "loading knows nothing of what is made of a snapshot"},
 	{"load/child", nil, nil, "it runs processes and knows nothing of what they do"},
+	{"fix", []string{"finding", "model", "fix/text"}, clients, "a fix is a value: mutations, renderings and scans come to it as functions"},
+	{"fix/text", []string{"finding", "model"}, clients, "an editor of text knows nothing of what the text means"},
+	{"fix/chart", []string{"finding", "model", "fix", "fix/text"}, clients, "charts are rendered by who asks"},
+	{"fix/overlay", []string{"finding", "model", "fix", "fix/text"}, clients, "kustomizations are built by who asks"},
+	{"fix/files", nil, nil, "it replaces files and knows nothing of what is in them"},
 	{"report", []string{"finding"}, []string{"k8s.io/client-go/rest", "k8s.io/apiserver/"}, "a result carries all that a report needs"},
 	{"catalog", append([]string{"workload", "rbac", "network", "image", "controlplane"}, domain...), nil, "the catalogue lists what the domains have"},
 }

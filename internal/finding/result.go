@@ -153,7 +153,7 @@ func Sort(fs []Finding) {
 	for i := range fs {
 		order[i] = &fs[i]
 	}
-	slices.SortStableFunc(order, compare)
+	slices.SortStableFunc(order, Compare)
 	sorted := make([]Finding, len(fs))
 	for i, f := range order {
 		sorted[i] = *f
@@ -161,7 +161,8 @@ func Sort(fs []Finding) {
 	copy(fs, sorted)
 }
 
-func compare(a, b *Finding) int {
+// Compare orders findings as reports do: failures first, the worst first.
+func Compare(a, b *Finding) int {
 	if c := cmp.Compare(rank(a.Verdict), rank(b.Verdict)); c != 0 {
 		return c
 	}

@@ -25,6 +25,9 @@ type Result struct {
 	Files map[string][]byte
 	// Refused says of changes, by their index, why they cannot be made in whole.
 	Refused map[int]string
+	// Fields says for each field of those changes, by the JSON Pointer in the object,
+	// why that one cannot be set. It may be left out.
+	Fields map[int]map[string]string
 	// Notes are for people: which value drives what, what was written out.
 	Notes []string
 }

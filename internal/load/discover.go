@@ -37,10 +37,11 @@ type discovered struct {
 	seen       map[string]bool
 	// consumed are files that kustomizations are made of, by absolute path.
 	consumed map[string]bool
+	standIns map[string][]byte
 }
 
-func discover(paths []string) *discovered {
-	d := &discovered{seen: map[string]bool{}, consumed: map[string]bool{}}
+func discover(paths []string, standIns map[string][]byte) *discovered {
+	d := &discovered{seen: map[string]bool{}, consumed: map[string]bool{}, standIns: standIns}
 	for _, p := range paths {
 		d.argument(p)
 	}
@@ -167,7 +168,7 @@ func isArchive(path string) bool {
 }
 
 func isKustomizationFile(path string) bool {
-	return slices.Contains([]string{"kustomization.yaml", "kustomization.yml", "Kustomization"}, filepath.Base(path))
+	return slices.Contains(kustomize.FileNames(), filepath.Base(path))
 }
 
 // plain lists the files that are read for themselves: what a kustomization is made
@@ -202,7 +203,7 @@ func (d *discovered) dropReferred() {
 // consume notes the files that a kustomization is made of. What is wrong with it
 // is said, with its place, when it is rendered.
 func (d *discovered) consume(k source) *kustomize.Sources {
-	sources, _ := kustomize.Inspect(k.path, kustomize.Options{Boundary: k.top})
+	sources, _ := kustomize.Inspect(k.path, kustomize.Options{Boundary: k.top, Overlay: d.standIns})
 	for _, f := range sources.Files {
 		d.consumed[absolute(f)] = true
 	}

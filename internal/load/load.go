@@ -31,6 +31,8 @@ type Options struct {
 	// render-chart; rendering cannot be stopped from inside.
 	Self string
 	Helm helm.Options
+	// StandIns are contents that stand in for those of files, by absolute path.
+	StandIns map[string][]byte
 	// World is given to every world; its Root is set here.
 	World model.WorldOptions
 	// Progress is told how many of the files and roots are read; nil for none. It
@@ -49,7 +51,7 @@ var ErrNothing = errors.New("nothing could be read")
 // the snapshot's problems; an error means that there is nothing at all.
 func Snapshot(ctx context.Context, o Options) (*model.Snapshot, error) {
 	s := &model.Snapshot{Inputs: o.Paths}
-	found := discover(o.Paths)
+	found := discover(o.Paths, o.StandIns)
 	s.Problems = found.problems
 	r := &reader{Options: o, total: len(found.files) + len(found.charts) + len(found.kustomizations)}
 	if r.total == 0 {

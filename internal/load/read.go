@@ -76,6 +76,9 @@ func foreign(name string, data []byte) bool {
 func (r *reader) bytes(path string) ([]byte, error) {
 	in := r.Stdin
 	if path != "-" {
+		if data, ok := r.StandIns[absolute(path)]; ok {
+			return data, nil
+		}
 		file, err := os.Open(path)
 		if err != nil {
 			return nil, fmt.Errorf("cannot be read: %w", unwrapPath(err))

@@ -17,6 +17,7 @@ func (r *reader) chart(ctx context.Context, path string) root {
 	options := r.Helm
 	options.Namespace = r.World.Namespace
 	options.IncludeCRDs = true
+	options.Overlay = r.StandIns
 	chart, err := helm.Render(ctx, r.Self, path, options)
 	if err != nil {
 		var e *helm.Error
@@ -50,7 +51,7 @@ func (r *reader) chart(ctx context.Context, path string) root {
 
 func (r *reader) kustomization(ctx context.Context, s source) root {
 	out := root{path: filepath.ToSlash(s.path)}
-	result, err := kustomize.Render(ctx, r.Self, s.path, kustomize.Options{Boundary: s.top})
+	result, err := kustomize.Render(ctx, r.Self, s.path, kustomize.Options{Boundary: s.top, Overlay: r.StandIns})
 	if err != nil {
 		for _, err := range each(err) {
 			var e *kustomize.Error

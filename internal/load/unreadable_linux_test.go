@@ -28,7 +28,7 @@ func TestUnreadable(t *testing.T) {
 		}
 		defer syscall.Setfsuid(0)
 	}
-	found := discover([]string{dir})
+	found := discover([]string{dir}, nil)
 	if len(found.problems) != 1 || filepath.Base(found.problems[0].Location.File) != "closed" || !strings.Contains(found.problems[0].Message, "permission denied") {
 		t.Errorf("the closed folder: %+v", found.problems)
 	}

@@ -80,6 +80,17 @@ func NewObject(content map[string]any, spans Spans, source Source) (*Object, boo
 	return o, true
 }
 
+// With returns the object with other content, such as that of a fix, and no
+// places: the content stands in no file yet.
+func (o *Object) With(content map[string]any) *Object {
+	changed := *o
+	changed.Content, changed.spans, changed.pod = content, nil, nil
+	if o.pod != nil {
+		changed.pod = newPod(&changed, o.pod.Path)
+	}
+	return &changed
+}
+
 // Ref names the object in findings.
 func (o *Object) Ref() finding.Ref {
 	return finding.Ref{Group: o.Group, Version: o.Version, Kind: o.Kind, Namespace: o.Namespace, Name: o.Name}

@@ -61,18 +61,37 @@ func labelKey(labels map[string]string) string {
 	return strings.Join(parts, ",")
 }
 
+// ownLabel adds a label and changes none: the selector of a Deployment cannot be
+// changed, and what is selected by today has to stay. A name that is too long for a
+// label is left to a person.
+var ownLabel = &check.ObjectPolicy{
+	Pods: true,
+	Variables: []check.Variable{
+		{Name: "metadataPointer", Expression: `variables.specPointer.substring(0, variables.specPointer.size() - 4) + "metadata"`},
+		{Name: "labels", Expression: `variables.template.?metadata.?labels.orValue({})`},
+		{Name: "free", Expression: `object.metadata.?name.orValue("").matches("^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$") ?
+  ["app.kubernetes.io/name", "app.kubernetes.io/component"].filter(l, !(l in variables.labels)) : []`},
+	},
+	Mutation: `size(variables.free) == 0 || ["app.kubernetes.io/name", "app.kubernetes.io/component"].exists(l, variables.labels[?l] == optional.of(object.metadata.name)) ? [] :
+  (has(variables.template.metadata) ? [] : [JSONPatch{op: "add", path: variables.metadataPointer, value: {}}]) +
+  (variables.template.?metadata.?labels.hasValue() ? [] : [JSONPatch{op: "add", path: variables.metadataPointer + "/labels", value: {}}]) +
+  [JSONPatch{op: "add", path: variables.metadataPointer + "/labels/" + jsonpatch.escapeKey(variables.free[0]), value: object.metadata.name}]`,
+}
+
 var distinguishableWorkloads = check.Control{
 	Rule: finding.Rule{
 		Name: "distinguishable-workloads", Title: "Labels tell workloads apart", Severity: finding.Low, Layer: finding.LayerNetwork, Since: "v0.1",
 		Why: "Services and network policies choose pods by their labels. Where two workloads have the same ones, " +
 			"a Service sends requests to both and a policy that opens a port opens it on both; pods without labels cannot be chosen at all.",
 		Remedy:    "Give the pods of each workload a label of their own, such as app.kubernetes.io/name or app.kubernetes.io/component.",
-		FixSafety: finding.FixManual,
+		FixSafety: finding.FixRisky,
 	},
-	FixNote: "Decide which label tells the workload apart. The selector of a Deployment cannot be changed; a label can be added beside it.",
+	FixNote: "The pods get the name of the workload as app.kubernetes.io/name or, where they have that, as app.kubernetes.io/component. " +
+		"They are made anew, and a Service, a policy or an affinity that selects by that label chooses them as well.",
 	Needs: []model.GroupKind{{Kind: "Pod"}, {Group: "apps", Kind: "Deployment"}, {Group: "apps", Kind: "ReplicaSet"},
 		{Group: "apps", Kind: "StatefulSet"}, {Group: "apps", Kind: "DaemonSet"}, {Group: "batch", Kind: "Job"}, {Group: "batch", Kind: "CronJob"}},
 	World: judgeDistinguishable,
+	Fix:   ownLabel,
 	Examples: check.Examples{
 		Bad: []string{`apiVersion: apps/v1
 kind: Deployment

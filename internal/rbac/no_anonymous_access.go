@@ -20,12 +20,14 @@ var noAnonymousAccess = check.Control{
 		Why: "system:anonymous and system:unauthenticated are everyone who can open a connection to the API server. " +
 			"What is bound to them is public on the network, and on the internet where the API server is.",
 		Remedy:    "Remove the subject. Give whoever needs the access credentials of their own.",
-		FixSafety: finding.FixManual,
+		FixSafety: finding.FixRisky,
 	},
-	FixNote:  "Decide who needs the access, and how they log in.",
+	FixNote: "Requests without a login are refused: health checks of load balancers and scripts among them, where they used this role. " +
+		"Where nobody else is bound, delete the binding.",
 	Subsumes: []string{"no-authenticated-access", "no-cluster-admin-bindings", "no-cluster-admin-in-namespace"},
 	Needs:    grantKinds,
 	World:    eachSubject(anonymousGrant),
+	Fix:      removeSubjects(`s.kind == "User" && s.name == "system:anonymous" || s.kind == "Group" && s.name == "system:unauthenticated"`),
 	Examples: check.Examples{
 		Bad: []string{`apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRoleBinding
@@ -48,6 +50,9 @@ roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: view}
 subjects:
   - kind: Group
     name: system:unauthenticated # want
+    apiGroup: rbac.authorization.k8s.io
+  - kind: Group
+    name: developers
     apiGroup: rbac.authorization.k8s.io
 `},
 		Good: []string{`# By default the version and the health of the API server are public, and

@@ -24,12 +24,14 @@ var noAuthenticatedAccess = check.Control{
 		Why: "system:authenticated holds every user, with some providers anyone who has an account there, and the service account of every pod: " +
 			"one pod that is broken into is enough. system:serviceaccounts is every pod.",
 		Remedy:    "Bind the group or the service account that needs the role.",
-		FixSafety: finding.FixManual,
+		FixSafety: finding.FixRisky,
 	},
-	FixNote:  "Decide who needs the access.",
+	FixNote: "Every user and pod that has the role by this subject alone is refused what it allows. Bind those that need it first. " +
+		"Where nobody else is bound, delete the binding.",
 	Subsumes: []string{"no-cluster-admin-bindings", "no-cluster-admin-in-namespace"},
 	Needs:    grantKinds,
 	World:    eachSubject(everyoneGrant),
+	Fix:      removeSubjects(`s.kind == "Group" && s.name in ["system:authenticated", "system:serviceaccounts"]`),
 	Examples: check.Examples{
 		Bad: []string{`apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRoleBinding
@@ -43,6 +45,9 @@ subjects:
   - apiGroup: rbac.authorization.k8s.io
     kind: Group
     name: system:serviceaccounts # want
+  - apiGroup: rbac.authorization.k8s.io
+    kind: Group
+    name: developers
 `},
 		Good: []string{`apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRoleBinding

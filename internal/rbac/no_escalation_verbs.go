@@ -29,6 +29,10 @@ func escalate(int) []power {
 	}
 }
 
+const escalationNote = "A controller that hands out roles with more rights than it has, or acts for others, is refused: operators that install others, " +
+	"proxies that log users in. Let it bind roles, or act for accounts, that resourceNames lists. " +
+	"Where a wildcard of resources or a role of Kubernetes grants the verbs, decide what the holder needs."
+
 var noEscalationVerbs = check.Control{
 	Rule: finding.Rule{
 		Name: "no-escalation-verbs", Title: "Nobody gives themselves more rights in the cluster", Severity: finding.Critical, Layer: finding.LayerRBAC, Since: "v0.1",
@@ -36,12 +40,13 @@ var noEscalationVerbs = check.Control{
 			"and impersonate makes a request with the rights of another. Each of the three is one step from cluster-admin.",
 		Remedy: "Remove escalate, bind and impersonate. Where a controller hands out roles, let it bind those by resourceNames; " +
 			"where it acts for others, name the accounts.",
-		FixSafety: finding.FixManual,
+		FixSafety: finding.FixRisky,
 	},
-	FixNote:  "Decide which roles the holder hands out, or whom it acts for.",
+	FixNote:  escalationNote,
 	Subsumes: wildcardControls,
 	Needs:    grantKinds,
 	World:    rolesControl{scope: everyNamespace, find: anyOf(escalate)}.judge,
+	Fix:      takeEscalation(),
 	Examples: check.Examples{
 		Bad: []string{`apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRole

@@ -11,12 +11,13 @@ var noEscalationVerbsInNamespace = check.Control{
 		Why: "With escalate or bind a holder grants itself everything in the namespace; with impersonate it acts as any service account there, " +
 			"which may have rights elsewhere.",
 		Remedy:    "Remove escalate, bind and impersonate, or limit bind and impersonate to what is needed by resourceNames.",
-		FixSafety: finding.FixManual,
+		FixSafety: finding.FixRisky,
 	},
-	FixNote:  "Decide which roles the holder hands out, or whom it acts for.",
+	FixNote:  escalationNote,
 	Subsumes: wildcardControls,
 	Needs:    grantKinds,
 	World:    rolesControl{scope: someNamespaces, find: anyOf(escalate)}.judge,
+	Fix:      takeEscalation(),
 	Examples: check.Examples{
 		Bad: []string{`apiVersion: rbac.authorization.k8s.io/v1
 kind: Role

@@ -19,12 +19,15 @@ var noNodeProxy = check.Control{
 			"and who asks the kubelet itself leaves no trace in the API server's audit log.",
 		Remedy: "Grant nodes/metrics, nodes/stats, nodes/log, nodes/configz or nodes/healthz, which the kubelet knows one by one from Kubernetes 1.33. " +
 			"Read metrics from the kubelet's port, not through the API server.",
-		FixSafety: finding.FixManual,
+		FixSafety: finding.FixRisky,
 	},
-	FixNote:  "Decide which of the kubelet's endpoints the holder needs.",
+	FixNote: "nodes/proxy becomes nodes/configz, nodes/healthz, nodes/log, nodes/metrics and nodes/stats. What reads them through the API server, at " +
+		"/api/v1/nodes/NAME/proxy, is refused and has to ask the kubelet's port; before Kubernetes 1.33 kubelets refuse configz and healthz as well. " +
+		"Where a wildcard or a role of Kubernetes grants nodes/proxy, decide what the holder needs.",
 	Subsumes: wildcardControls,
 	Needs:    grantKinds,
 	World:    rolesControl{scope: everyNamespace, find: anyOf(reachKubelets)}.judge,
+	Fix:      kubeletEndpoints(),
 	Examples: check.Examples{
 		Bad: []string{`apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRole

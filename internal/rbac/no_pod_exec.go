@@ -29,12 +29,14 @@ var noPodExec = check.Control{
 			"a forwarded port reaches it past network policies and past the login in front of it.",
 		Remedy: "Remove the subresources exec, attach, ephemeralcontainers, portforward and proxy. " +
 			"Give them to people for as long as they debug, by a RoleBinding in the namespace, or limit them to pods by resourceNames.",
-		FixSafety: finding.FixManual,
+		FixSafety: finding.FixRisky,
 	},
-	FixNote:  "Decide who has to debug pods, where and when.",
+	FixNote: "kubectl exec, attach, cp, debug, port-forward and proxy are refused to the holder, and so is a program that starts commands in pods, " +
+		"a CI runner or a backup for instance. Where a wildcard or a role of Kubernetes grants it, decide what the holder needs.",
 	Subsumes: wildcardControls,
 	Needs:    grantKinds,
 	World:    rolesControl{scope: anywhere, find: anyOf(enterPods)}.judge,
+	Fix:      closePods(),
 	Examples: check.Examples{
 		Bad: []string{`apiVersion: rbac.authorization.k8s.io/v1
 kind: Role

@@ -50,11 +50,13 @@ var noWildcardVerbs = check.Control{
 		Why: "* grants verbs that nobody thinks of: deletecollection, and where they exist escalate, bind, impersonate and approve; " +
 			"and every verb that a later Kubernetes adds.",
 		Remedy:    "List the verbs that are used: get, list, watch, create, update, patch, delete.",
-		FixSafety: finding.FixManual,
+		FixSafety: finding.FixRisky,
 	},
-	FixNote: "Decide which verbs the holder uses; the audit log tells.",
-	Needs:   grantKinds,
-	World:   rolesControl{scope: anywhere, find: inAnyVersion(findWildcardVerbs), rolesOnly: true}.judge,
+	FixNote: "The holder keeps get, list, watch, create, update, patch and delete, and is refused deletecollection and the verbs of single resources, " +
+		"such as bind, escalate, impersonate, approve and use: add the one that it needs. It may still do more than it does; the audit log tells.",
+	Needs: grantKinds,
+	World: rolesControl{scope: anywhere, find: inAnyVersion(findWildcardVerbs), rolesOnly: true}.judge,
+	Fix:   nameVerbs(),
 	Examples: check.Examples{
 		Bad: []string{`apiVersion: rbac.authorization.k8s.io/v1
 kind: Role

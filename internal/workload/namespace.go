@@ -66,6 +66,26 @@ func invalidLabels(errs field.ErrorList, labels ...string) []check.Violation {
 	return out
 }
 
+// namespaceLabelVariables are what the fixes of these controls share. A label that
+// is missing stands for privileged.
+//
+//	enforced  the level that the namespace says it enforces, right or wrong
+var namespaceLabelVariables = []check.Variable{
+	{Name: "system", Expression: `object.metadata.name in ["kube-system", "kube-public", "kube-node-lease"]`},
+	{Name: "levels", Expression: `["privileged", "baseline", "restricted"]`},
+	{Name: "labels", Expression: `object.metadata.?labels.orValue({})`},
+	{Name: "enforced", Expression: `string(variables.labels[?"pod-security.kubernetes.io/enforce"].orValue("privileged"))`},
+}
+
+// setLabels is the mutation that sets the labels of variables.wrong to a level and
+// takes away versions that Pod Security does not understand: without one the API
+// server takes the latest, as it does with one that is invalid.
+const setLabels = `variables.system ? [] :
+  (has(object.metadata.labels) || size(variables.wrong) == 0 ? [] : [JSONPatch{op: "add", path: "/metadata/labels", value: {}}]) +
+  variables.wrong.map(w, JSONPatch{op: "add", path: "/metadata/labels/" + jsonpatch.escapeKey(string(w.label)), value: w.level}) +
+  variables.versions.filter(l, l in variables.labels && !string(variables.labels[l]).matches(r"^(latest|v1\.([0-9]|[1-9][0-9]*))$")).map(l,
+    JSONPatch{op: "remove", path: "/metadata/labels/" + jsonpatch.escapeKey(string(l))})`
+
 // levelParameter reads a control's parameter level.
 func levelParameter(in *check.Input, namespace string) (psapi.Level, error) {
 	level, _ := in.Parameter("level", namespace).(string)

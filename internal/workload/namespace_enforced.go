@@ -2,6 +2,7 @@ package workload
 
 import (
 	"fmt"
+	"slices"
 
 	psapi "k8s.io/pod-security-admission/api"
 
@@ -23,14 +24,15 @@ func podSecurityEnforced() *check.Control {
 				"(pod-security-level says so). A namespace for what manages nodes is labelled privileged on purpose: set the " +
 				"parameter level for it, or waive it.",
 			Since:     "v0.1",
-			FixSafety: finding.FixManual,
+			FixSafety: finding.FixRisky,
 		},
-		FixNote: "Decide which level the namespace's pods can live with: kubectl label --dry-run=server --overwrite namespace NAME " +
-			"pod-security.kubernetes.io/enforce=baseline lists the running pods that it would refuse.",
+		FixNote: "Pods that break the level are no longer made: those that run stay, until they are replaced. " +
+			"kubectl label --dry-run=server --overwrite namespace NAME pod-security.kubernetes.io/enforce=baseline lists them.",
 		Parameters: []check.Parameter{{Name: "level", Default: string(psapi.LevelBaseline),
 			Description: "The level that has to be enforced, or a stricter one: privileged, baseline or restricted."}},
 		Needs:    []model.GroupKind{namespaceKind},
 		World:    judgeEnforced,
+		Fix:      enforcedFix,
 		Examples: check.Examples{Bad: []string{enforcedBad, enforcedInvalid}, Good: []string{enforcedGood}},
 	}
 }
@@ -56,6 +58,20 @@ func judgeEnforced(in *check.Input) []check.Judgement {
 		}
 		return j
 	})
+}
+
+// enforcedFix sets the level that is asked for; one that is strict enough but
+// misspelt it corrects.
+var enforcedFix = &check.ObjectPolicy{
+	Kinds: []model.GroupKind{namespaceKind},
+	Variables: append(slices.Clone(namespaceLabelVariables),
+		check.Variable{Name: "meant", Expression: `variables.enforced.lowerAscii()`},
+		check.Variable{Name: "level", Expression: `variables.levels.indexOf(variables.meant) >= variables.levels.indexOf(string(variables.params.level))
+  ? variables.meant : string(variables.params.level)`},
+		check.Variable{Name: "wrong", Expression: `variables.enforced == variables.level ? [] :
+  [{"label": "pod-security.kubernetes.io/enforce", "level": variables.level}]`},
+		check.Variable{Name: "versions", Expression: `["pod-security.kubernetes.io/enforce-version"]`}),
+	Mutation: setLabels,
 }
 
 const enforcedBad = `apiVersion: v1

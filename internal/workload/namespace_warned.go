@@ -2,6 +2,7 @@ package workload
 
 import (
 	"fmt"
+	"slices"
 
 	psapi "k8s.io/pod-security-admission/api"
 
@@ -24,14 +25,15 @@ func podSecurityWarned() *check.Control {
 				"is enforced or a stricter one; restricted is recommended, for it shows what is left to do and breaks nothing. " +
 				"Without a label, warn follows enforce.",
 			Since:     "v0.1",
-			FixSafety: finding.FixManual,
+			FixSafety: finding.FixSafe,
 		},
-		FixNote: "Decide who reads the warnings: kubectl label namespace NAME pod-security.kubernetes.io/audit=restricted " +
-			"pod-security.kubernetes.io/warn=restricted refuses no pod.",
+		FixNote: "It refuses nothing: what breaks the level is applied as before, and said. A script that runs kubectl with " +
+			"--warnings-as-errors then reports a failure for it. The fix asks for the level that is enforced, or that of the parameter.",
 		Parameters: []check.Parameter{{Name: "level", Default: string(psapi.LevelBaseline),
 			Description: "The level to warn of and audit at least, also where less is enforced: privileged, baseline or restricted."}},
 		Needs:    []model.GroupKind{namespaceKind},
 		World:    judgeWarned,
+		Fix:      warnedFix,
 		Examples: check.Examples{Bad: []string{warnedBad}, Good: []string{warnedGood}},
 	}
 }
@@ -62,6 +64,23 @@ func judgeWarned(in *check.Input) []check.Judgement {
 		}
 		return check.Failed(o, violations...)
 	})
+}
+
+// warnedFix asks both for what the control wants at least. Without a label of its
+// own warn follows enforce, where that is valid.
+var warnedFix = &check.ObjectPolicy{
+	Kinds: []model.GroupKind{namespaceKind},
+	Variables: append(slices.Clone(namespaceLabelVariables),
+		check.Variable{Name: "least", Expression: `[string(variables.params.level), variables.enforced in variables.levels ? variables.enforced : "restricted"].map(l,
+  variables.levels.indexOf(l)).max()`},
+		check.Variable{Name: "modes", Expression: `[
+  {"label": "pod-security.kubernetes.io/audit", "says": "privileged"},
+  {"label": "pod-security.kubernetes.io/warn", "says": variables.enforced in variables.levels ? variables.enforced : "privileged"}
+].map(m, {"label": m.label, "says": string(variables.labels[?m.label].orValue(m.says))})`},
+		check.Variable{Name: "wrong", Expression: `variables.modes.filter(m, variables.levels.indexOf(m.says) < variables.least).map(m, {"label": m.label,
+  "level": variables.levels[[variables.least, variables.levels.indexOf(m.says.lowerAscii())].max()]})`},
+		check.Variable{Name: "versions", Expression: `["pod-security.kubernetes.io/audit-version", "pod-security.kubernetes.io/warn-version"]`}),
+	Mutation: setLabels,
 }
 
 const warnedBad = `apiVersion: v1

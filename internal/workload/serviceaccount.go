@@ -40,11 +40,13 @@ func noTokenAutomount() *check.Control {
 				"Whoever reads a file in one of them, by a path traversal or a shell, then speaks to the API server as that account.",
 			Remedy: "Set automountServiceAccountToken to false on the ServiceAccount and on the pod. " +
 				"Where a container talks to the API mount a projected token there and nowhere else.",
-			FixSafety: finding.FixManual,
+			FixSafety: finding.FixRisky,
 		},
-		FixNote:  "Decide whether the program talks to the API. Without the token it cannot.",
+		FixNote: "A program that talks to the API server no longer can: operators, ingress controllers, whatever elects a leader. " +
+			"Mount a projected token into the container that needs one.",
 		Needs:    append(podKinds(), serviceAccountKind),
 		World:    judgeTokenAutomount,
+		Fix:      tokenAutomountFix,
 		Examples: tokenAutomountExamples,
 	}
 }
@@ -98,6 +100,13 @@ func judgeTokenAutomount(in *check.Input) []check.Judgement {
 		judgement.Evidence = []finding.Evidence{evidence}
 		return judgement
 	})
+}
+
+var tokenAutomountFix = &check.ObjectPolicy{
+	Pods: true,
+	Mutation: `variables.podSpec.?automountServiceAccountToken.orValue(true) &&
+  !("kubernetes.io/config.mirror" in object.metadata.?annotations.orValue({}))
+  ? [JSONPatch{op: "add", path: variables.specPointer + "/automountServiceAccountToken", value: false}] : []`,
 }
 
 var tokenAutomountExamples = check.Examples{
@@ -219,11 +228,13 @@ func noDeprecatedServiceAccountField() *check.Control {
 			Why: "The field serviceAccount is an old alias. Tools and people who look for serviceAccountName take the pod for one " +
 				"of the default account, and where both are written and differ the alias is silently ignored.",
 			Remedy:    "Rename serviceAccount to serviceAccountName.",
-			FixSafety: finding.FixManual,
+			FixSafety: finding.FixSafe,
 		},
-		FixNote:  "Where both fields are written decide which account is meant.",
+		FixNote: "The pod keeps the account that it has. Where both fields were written and differ that is serviceAccountName's: " +
+			"see whether the other one was meant.",
 		Needs:    podKinds(),
 		World:    judgeServiceAccountField,
+		Fix:      serviceAccountFieldFix,
 		Examples: serviceAccountFieldExamples,
 	}
 }
@@ -243,6 +254,17 @@ func judgeServiceAccountField(in *check.Input) []check.Judgement {
 		}
 		return check.Failed(pod.Object, check.Violation{Path: pod.SpecPath().Keys("serviceAccount"), Detail: detail})
 	})
+}
+
+var serviceAccountFieldFix = &check.ObjectPolicy{
+	Pods: true,
+	Variables: []check.Variable{
+		{Name: "old", Expression: `variables.podSpec.?serviceAccount.orValue("")`},
+		{Name: "name", Expression: `variables.podSpec.?serviceAccountName.orValue("")`},
+	},
+	Mutation: `variables.old == "" || variables.old == variables.name ? [] :
+  [JSONPatch{op: "remove", path: variables.specPointer + "/serviceAccount"}] +
+  (variables.name == "" ? [JSONPatch{op: "add", path: variables.specPointer + "/serviceAccountName", value: variables.old}] : [])`,
 }
 
 var serviceAccountFieldExamples = check.Examples{

@@ -24,6 +24,13 @@
 // an action wrote ({{ toYaml .Values.resources }}) that is the action's line.
 // See mark.go.
 //
+// # Renderings with something changed
+//
+// Options.Overlay gives files of a chart folder other contents than they have on
+// disk. [RenderEach] renders one chart many times, each time with other values
+// over those of the options: reading it once makes that some ten times faster
+// than as many calls of Render. [Values] tells which values there are.
+//
 // # Limitations
 //
 //   - Functions whose result differs from call to call (randAlphaNum, genCA,

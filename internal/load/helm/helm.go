@@ -50,6 +50,11 @@ type Options struct {
 	// IncludeCRDs adds the files of crds/ as they are.
 	IncludeCRDs bool `json:"includeCRDs,omitempty"`
 
+	// Overlay is what files are to hold, by absolute path: it stands in for the
+	// files of a chart folder and for values files, and may name some that are
+	// not there yet. What is inside of an archive cannot be replaced.
+	Overlay map[string][]byte `json:"overlay,omitempty"`
+
 	Limits Limits `json:"limits"`
 }
 
@@ -159,26 +164,41 @@ func IsChart(path string) bool {
 // child.ErrOutput where a limit was reached, and [ErrLibrary] for a library
 // chart.
 func Render(ctx context.Context, self string, path string, o Options) (*Chart, error) {
-	o.Limits = o.Limits.withDefaults()
-	r := request{Path: path, Options: o}
-	for _, name := range o.ValuesFiles {
-		content, err := readValuesFile(name, o.Limits.FileBytes)
-		if err != nil {
-			return nil, &Error{Chart: path, File: name, Message: err.Error(), err: err}
-		}
-		r.Values = append(r.Values, valuesFile{Name: name, Content: content})
+	r, err := newRequest(path, o)
+	if err != nil {
+		return nil, err
 	}
-	var answer response
-	err := child.Run(ctx, self, Verb, child.Limits{
-		Timeout:     o.Limits.Timeout,
-		MemoryBytes: o.Limits.MemoryBytes,
-		// JSON holds the rendered bytes as base64, and their lines.
-		OutputBytes: 2*o.Limits.OutputBytes + 1<<20,
-	}, r, &answer)
+	answer, err := r.ask(ctx, self, r.Options.Limits.Timeout)
 	if err != nil {
 		return nil, limitError(ctx, path, err)
 	}
 	return answer.result()
+}
+
+// newRequest is what the child is asked for a chart. Values files are read here.
+func newRequest(path string, o Options) (request, error) {
+	o.Limits = o.Limits.withDefaults()
+	r := request{Path: path, Options: o}
+	for _, name := range o.ValuesFiles {
+		content, err := o.valuesFile(name)
+		if err != nil {
+			return r, &Error{Chart: path, File: name, Message: err.Error(), err: err}
+		}
+		r.Values = append(r.Values, valuesFile{Name: name, Content: content})
+	}
+	return r, nil
+}
+
+// ask runs a child process for the request, which must answer in time.
+func (r request) ask(ctx context.Context, self string, timeout time.Duration) (response, error) {
+	var answer response
+	err := child.Run(ctx, self, Verb, child.Limits{
+		Timeout:     timeout,
+		MemoryBytes: r.Options.Limits.MemoryBytes,
+		// JSON holds the rendered bytes as base64, and their lines.
+		OutputBytes: 2*r.Options.Limits.OutputBytes + 1<<20,
+	}, r, &answer)
+	return answer, err
 }
 
 // limitError says what a chart that broke a limit did, and what to do.

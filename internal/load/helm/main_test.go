@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -132,4 +133,13 @@ func inputs(t testing.TB) string {
 		t.Skipf("no real inputs at %s; set BULKHEAD_INPUTS", dir)
 	}
 	return dir
+}
+
+func jsonOf(t *testing.T, v any) []byte {
+	t.Helper()
+	raw, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return raw
 }

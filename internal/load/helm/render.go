@@ -23,6 +23,12 @@ func render(ctx context.Context, r request) (response, error) {
 	r.Options.Limits = r.Options.Limits.withDefaults()
 	logged := &warningLog{}
 	slog.SetDefault(slog.New(logged)) // the SDK warns through log and slog
+	switch {
+	case r.Effective:
+		return r.effective()
+	case r.Each != nil:
+		return r.renderEach(ctx, started)
+	}
 	c, err := r.render(ctx, started)
 	if c != nil {
 		c.Warnings = unique(append(c.Warnings, logged.lines...))
@@ -39,24 +45,9 @@ func (r request) render(ctx context.Context, started time.Time) (*Chart, error) 
 	if err != nil {
 		return nil, err
 	}
-	if err := t.settle(values); err != nil {
-		return nil, err
-	}
-	caps, err := t.capabilities()
+	caps, rendered, err := t.run(ctx, values)
 	if err != nil {
 		return nil, err
-	}
-	rendered, err := t.execute(ctx, values, caps)
-	if err != nil {
-		return nil, err
-	}
-	size := 0
-	for _, content := range rendered {
-		size += len(content)
-	}
-	if int64(size) > r.Options.Limits.OutputBytes {
-		return nil, r.errorf("the templates write %d MiB, more than the %d MiB allowed; look for a template that repeats or includes itself",
-			size>>20, r.Options.Limits.OutputBytes>>20)
 	}
 	var lines map[string][]int
 	// A second rendering takes as long as the first.
@@ -66,6 +57,30 @@ func (r request) render(ctx context.Context, started time.Time) (*Chart, error) 
 	c := &Chart{Name: t.chart.Name(), Version: t.chart.Metadata.Version, Warnings: t.warnings}
 	t.collect(c, rendered, lines)
 	return c, nil
+}
+
+// run renders all templates, whose results are by the engine's names.
+func (t *tree) run(ctx context.Context, values map[string]any) (*common.Capabilities, map[string]string, error) {
+	if err := t.settle(values); err != nil {
+		return nil, nil, err
+	}
+	caps, err := t.capabilities()
+	if err != nil {
+		return nil, nil, err
+	}
+	rendered, err := t.execute(ctx, values, caps)
+	if err != nil {
+		return nil, nil, err
+	}
+	size := 0
+	for _, content := range rendered {
+		size += len(content)
+	}
+	if most := t.request.Options.Limits.OutputBytes; int64(size) > most {
+		return nil, nil, t.request.errorf("the templates write %d MiB, more than the %d MiB allowed; look for a template that repeats or includes itself",
+			size>>20, most>>20)
+	}
+	return caps, rendered, nil
 }
 
 // settle decides which subcharts there are and checks that the chart can be

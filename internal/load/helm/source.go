@@ -61,17 +61,23 @@ type folder struct {
 	// entries counts what was looked at, ignored or not.
 	entries int
 	files   []file
+	// overlay has contents that stand in for files, by their names here.
+	overlay map[string][]byte
 }
 
 // readFolder returns the files of the chart at path that its .helmignore does
-// not exclude, sorted by name.
-func readFolder(path string, b *budget) ([]file, error) {
+// not exclude, sorted by name. overlay is that of Options.
+func readFolder(path string, overlay map[string][]byte, b *budget) ([]file, error) {
+	under, err := overlayUnder(path, overlay)
+	if err != nil {
+		return nil, err
+	}
 	root, err := os.OpenRoot(path)
 	if err != nil {
 		return nil, err
 	}
 	defer root.Close()
-	f := &folder{path: path, root: root, rules: ignore.Empty(), budget: b}
+	f := &folder{path: path, root: root, rules: ignore.Empty(), budget: b, overlay: under}
 	if err := f.readRules(); err != nil {
 		return nil, fmt.Errorf("read %s: %w", ignore.HelmIgnore, err)
 	}
@@ -82,11 +88,17 @@ func readFolder(path string, b *budget) ([]file, error) {
 	if err := f.walk(".", []fs.FileInfo{top}); err != nil {
 		return nil, err
 	}
+	if err := f.addNew(); err != nil {
+		return nil, err
+	}
 	return f.files, nil
 }
 
 func (f *folder) readRules() error {
 	defer f.rules.AddDefaults()
+	if data, ok := f.overlay[ignore.HelmIgnore]; ok {
+		return f.parseRules(data)
+	}
 	info, err := f.root.Stat(ignore.HelmIgnore)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -98,6 +110,10 @@ func (f *folder) readRules() error {
 	if err != nil {
 		return err
 	}
+	return f.parseRules(data)
+}
+
+func (f *folder) parseRules(data []byte) error {
 	rules, err := ignore.Parse(bytes.NewReader(data))
 	if err != nil {
 		return err
@@ -160,6 +176,9 @@ func (f *folder) entry(name string, e fs.DirEntry, above []fs.FileInfo) error {
 	case !info.Mode().IsRegular():
 		return fmt.Errorf("%s is neither a file nor a folder (%s); remove it or name it in .helmignore", name, info.Mode().Type())
 	}
+	if data, ok := f.overlay[name]; ok {
+		return f.take(name, data)
+	}
 	if err := f.budget.take(name, info.Size()); err != nil {
 		return err
 	}
@@ -167,8 +186,12 @@ func (f *folder) entry(name string, e fs.DirEntry, above []fs.FileInfo) error {
 	if err != nil {
 		return err
 	}
-	f.files = append(f.files, file{name: name, disk: filepath.Join(f.path, filepath.FromSlash(name)), data: data})
+	f.add(name, data)
 	return nil
+}
+
+func (f *folder) add(name string, data []byte) {
+	f.files = append(f.files, file{name: name, disk: filepath.Join(f.path, filepath.FromSlash(name)), data: data})
 }
 
 // follow returns what a symbolic link inside the folder leads to.

@@ -52,7 +52,7 @@ func (r request) readFiles(b *budget) ([]file, error) {
 		return nil, fmt.Errorf("cannot be read: %w", err)
 	}
 	if info.IsDir() {
-		return readFolder(r.Path, b)
+		return readFolder(r.Path, r.Options.Overlay, b)
 	}
 	if !info.Mode().IsRegular() {
 		return nil, errors.New("is neither a folder nor an archive")

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"helm.sh/helm/v4/pkg/chart/v2/loader"
@@ -13,8 +14,19 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// readValuesFile reads a file that the user named for values. It may be a pipe,
-// such as the shell's <(sops -d values.yaml).
+// valuesFile reads a file that the user named for values, which the overlay may
+// stand in for.
+func (o Options) valuesFile(name string) ([]byte, error) {
+	if path, err := filepath.Abs(name); err == nil {
+		if content, ok := o.Overlay[path]; ok {
+			return content, nil
+		}
+	}
+	return readValuesFile(name, o.Limits.FileBytes)
+}
+
+// readValuesFile reads a file that may be a pipe, such as the shell's
+// <(sops -d values.yaml).
 func readValuesFile(name string, limit int64) ([]byte, error) {
 	if strings.Contains(name, "://") {
 		return nil, errors.New("a values file is not fetched; download it and give its path")

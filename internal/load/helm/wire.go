@@ -1,12 +1,21 @@
 package helm
 
-import "errors"
+import (
+	"encoding/json"
+	"errors"
+)
 
 // request is what the parent asks of the child.
 type request struct {
 	Path    string       `json:"path"`
 	Options Options      `json:"options"`
 	Values  []valuesFile `json:"values,omitempty"`
+	// Each asks for one rendering for each of these values, see [RenderEach].
+	Each []json.RawMessage `json:"each,omitempty"`
+	// EachBytes is how much all of them may write.
+	EachBytes int64 `json:"eachBytes,omitempty"`
+	// Effective asks for the values instead, see [Values].
+	Effective bool `json:"effective,omitempty"`
 }
 
 // valuesFile is a values file that the parent has read: it may be a pipe, which
@@ -21,6 +30,9 @@ type response struct {
 	Chart   *wireChart `json:"chart,omitempty"`
 	Error   *Error     `json:"error,omitempty"`
 	Library bool       `json:"library,omitempty"`
+
+	Each      *wireEach       `json:"each,omitempty"`
+	Effective json.RawMessage `json:"effective,omitempty"`
 }
 
 type wireChart struct {

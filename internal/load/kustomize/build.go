@@ -28,11 +28,12 @@ func build(_ context.Context, r request) (response, error) {
 	if len(in.faults) > 0 { // somebody changed the files since the parent looked
 		return respond(nil, in.faults[0])
 	}
-	return respond(in.build())
+	return respond(in.build(r.Options.ContentOnly))
 }
 
-// build runs kustomize on the inspected kustomization.
-func (in *inspector) build() (*Result, error) {
+// build runs kustomize on the inspected kustomization, and finds what the objects
+// came from unless only their content is wanted.
+func (in *inspector) build(contentOnly bool) (*Result, error) {
 	started := time.Now()
 	d := in.disk()
 	objects, err := in.run(d)
@@ -41,7 +42,7 @@ func (in *inspector) build() (*Result, error) {
 	}
 	result := &Result{Consumed: d.consumed(), Warnings: in.warnings()}
 	p := newProvenance(in)
-	if time.Since(started) < in.limits.Timeout/3 { // the second build takes as long
+	if !contentOnly && time.Since(started) < in.limits.Timeout/3 { // the second build takes as long
 		p.origins = in.origins(objects)
 	}
 	var size int64
@@ -54,7 +55,9 @@ func (in *inspector) build() (*Result, error) {
 			return nil, in.buildError(fmt.Errorf("the objects are more than %d MiB", in.limits.OutputBytes>>20))
 		}
 		document := Document{Content: content}
-		p.trace(&document, i, object)
+		if !contentOnly {
+			p.trace(&document, i, object)
+		}
 		result.Documents = append(result.Documents, document)
 	}
 	return result, nil
@@ -77,8 +80,12 @@ func (in *inspector) origins(objects resmap.ResMap) []*resource.Origin {
 	if err != nil {
 		return nil
 	}
+	real, err := in.ground.resolve(top.file)
+	if err != nil {
+		return nil
+	}
 	d := in.disk()
-	d.overlay[top.file] = content
+	d.overlay[real] = content
 	annotated, err := in.run(d)
 	if err != nil || annotated.Size() != objects.Size() {
 		return nil
@@ -149,7 +156,7 @@ func (in *inspector) buildError(err error) *Error {
 	dir := in.ground.real
 	if all := lastPath.FindAllStringSubmatch(message, -1); all != nil {
 		dir = all[len(all)-1][1]
-		if file, err := kustomizationFile(dir); err == nil && file != "" {
+		if file, err := in.ground.kustomizationFile(dir); err == nil && file != "" {
 			e.File = in.ground.show(file)
 		}
 	}

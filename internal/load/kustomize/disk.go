@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 
@@ -17,7 +16,8 @@ import (
 type disk struct {
 	ground ground
 	limits Limits
-	// overlay is content by real path that stands in for a file's own.
+	// overlay is content by real path that stands in for a file's own, before
+	// that of ground: what this build alone reads.
 	overlay map[string][]byte
 	read    map[string]int64
 	total   int64
@@ -47,16 +47,16 @@ func (d *disk) Exists(path string) bool {
 
 // IsDir reports whether path leads to a folder inside the boundary.
 func (d *disk) IsDir(path string) bool {
-	info, err := d.stat(path)
-	return err == nil && info.IsDir()
+	mode, err := d.stat(path)
+	return err == nil && mode.IsDir()
 }
 
-func (d *disk) stat(path string) (fs.FileInfo, error) {
+func (d *disk) stat(path string) (fs.FileMode, error) {
 	target, err := d.resolve(path)
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
-	return os.Stat(target)
+	return d.ground.mode(target)
 }
 
 func (d *disk) resolve(path string) (string, error) {
@@ -74,11 +74,11 @@ func (d *disk) CleanedAbs(path string) (filesys.ConfirmedDir, string, error) {
 	if err != nil {
 		return "", "", err
 	}
-	info, err := os.Stat(target)
+	mode, err := d.ground.mode(target)
 	if err != nil {
 		return "", "", err
 	}
-	if info.IsDir() {
+	if mode.IsDir() {
 		return filesys.ConfirmedDir(target), "", nil
 	}
 	return filesys.ConfirmedDir(filepath.Dir(target)), filepath.Base(target), nil
@@ -92,7 +92,7 @@ func (d *disk) ReadFile(path string) ([]byte, error) {
 	}
 	data, stands := d.overlay[target]
 	if !stands {
-		if data, err = readRegular(target, d.limits.FileBytes); err != nil {
+		if data, err = d.ground.read(target, d.limits.FileBytes); err != nil {
 			return nil, fmt.Errorf("%s: %w", d.ground.show(target), err)
 		}
 	}

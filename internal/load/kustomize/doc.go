@@ -17,6 +17,10 @@
 // links are followed only where they lead to a place inside [Options].Boundary.
 // Special files are never opened.
 //
+// [Options].Overlay puts content in the place of files, or of files that are not
+// there yet, so that a change can be built before it is written. What holds for
+// files holds for it: where it may lie, what it may refer to, how large it is.
+//
 // # Provenance
 //
 // The build runs with origin annotations switched on, in a copy of the top

@@ -3,7 +3,6 @@ package kustomize
 import (
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -125,7 +124,7 @@ func (in *inspector) walk(dir string) {
 
 // read parses the kustomization file in dir.
 func (in *inspector) read(dir string) *kustomization {
-	file, err := kustomizationFile(dir)
+	file, err := in.ground.kustomizationFile(dir)
 	switch {
 	case err != nil:
 		in.fault(dir, 0, "%s", err)
@@ -184,7 +183,7 @@ func (in *inspector) read(dir string) *kustomization {
 
 // readParsed reads a file that will be parsed.
 func (in *inspector) readParsed(path string) ([]byte, error) {
-	data, err := readRegular(path, kustomizationBytes)
+	data, err := in.ground.read(path, kustomizationBytes)
 	if err != nil {
 		return nil, err
 	}
@@ -220,19 +219,19 @@ func (in *inspector) follow(k *kustomization, r reference) {
 		fault("%s", err)
 		return
 	}
-	info, err := os.Stat(real)
+	mode, err := in.ground.mode(real)
 	switch {
 	case err != nil:
 		fault("%s", err)
-	case info.IsDir() && (r.to == toFile || r.to == toFileOrInline):
+	case mode.IsDir() && (r.to == toFile || r.to == toFileOrInline):
 		fault("%s is a folder; a file is needed here", r.value)
-	case info.IsDir():
+	case mode.IsDir():
 		in.enter(real, fault, r)
 	case r.to == toDir:
 		fault("%s is a file; a folder with a kustomization is needed here", r.value)
 	case !within(k.dir, real):
 		fault("%s lies outside of the kustomization's folder; kustomize reads files only in or below it", r.value)
-	case !info.Mode().IsRegular():
+	case !mode.IsRegular():
 		fault("%s is not a regular file", r.value)
 	default:
 		in.file(real, r, fault)
@@ -252,7 +251,7 @@ func (in *inspector) enter(dir string, fault func(string, ...any), r reference) 
 		in.sources.Dirs = append(in.sources.Dirs, in.ground.show(dir))
 	}
 	in.walk(dir)
-	switch component := IsComponent(dir); {
+	switch component := in.ground.isComponent(dir); {
 	case component && r.to != toDir:
 		fault("%s is a Component; list it under components", r.value)
 	case !component && r.to == toDir:

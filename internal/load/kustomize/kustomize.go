@@ -24,7 +24,14 @@ type Options struct {
 	// Boundary is the tree that symbolic links may not lead out of: what the
 	// user gave to scan. Where it is empty, it is the kustomization's folder.
 	Boundary string `json:"boundary,omitempty"`
-	Limits   Limits `json:"limits"`
+	// Overlay is content by absolute path that stands in for a file's own, or
+	// for a file that is not there yet; its folder must be. Links, the boundary
+	// and the limits are the same for it as for files.
+	Overlay map[string][]byte `json:"overlay,omitempty"`
+	// ContentOnly leaves out of the documents what their content came from, which
+	// takes a build of its own to find.
+	ContentOnly bool   `json:"contentOnly,omitempty"`
+	Limits      Limits `json:"limits"`
 }
 
 // Limits bound one build; a field that is zero is the default.
@@ -123,11 +130,11 @@ func (d Document) Locate(line int) Place {
 
 // kustomizationFile returns the path of the kustomization file in dir, or "".
 // More than one is an error, as in kustomize.
-func kustomizationFile(dir string) (string, error) {
+func (g ground) kustomizationFile(dir string) (string, error) {
 	found := ""
 	for _, name := range konfig.RecognizedKustomizationFileNames() {
 		path := filepath.Join(dir, name)
-		if info, err := os.Stat(path); err != nil || info.IsDir() {
+		if mode, err := g.mode(path); err != nil || mode.IsDir() {
 			continue
 		}
 		if found != "" {
@@ -142,31 +149,33 @@ func kustomizationFile(dir string) (string, error) {
 // that name that declares another API group, such as Flux's Kustomization, is
 // an object and no such file.
 func IsKustomization(dir string) bool {
-	path, err := kustomizationFile(dir)
+	path, err := ground{}.kustomizationFile(dir)
 	if err != nil {
 		return true // Render says what is wrong
 	}
 	if path == "" {
 		return false
 	}
-	apiVersion, _ := typeOf(path)
+	apiVersion, _ := ground{}.typeOf(path)
 	group, _, _ := strings.Cut(apiVersion, "/")
 	return apiVersion == "" || group == "kustomize.config.k8s.io"
 }
 
 // IsComponent reports whether dir holds a kustomization of kind Component:
 // patches for others to include, which means nothing on its own.
-func IsComponent(dir string) bool {
-	path, err := kustomizationFile(dir)
+func IsComponent(dir string) bool { return ground{}.isComponent(dir) }
+
+func (g ground) isComponent(dir string) bool {
+	path, err := g.kustomizationFile(dir)
 	if err != nil || path == "" {
 		return false
 	}
-	_, kind := typeOf(path)
+	_, kind := g.typeOf(path)
 	return kind == "Component"
 }
 
-func typeOf(path string) (apiVersion, kind string) {
-	data, err := readRegular(path, kustomizationBytes)
+func (g ground) typeOf(path string) (apiVersion, kind string) {
+	data, err := g.read(path, kustomizationBytes)
 	if err != nil {
 		return "", ""
 	}

@@ -67,7 +67,7 @@ func (p *provenance) load(k *kustomization, path, inline string, node *yaml.Node
 		if err != nil {
 			return nil
 		}
-		if content, err = readRegular(real, p.limits.FileBytes); err != nil {
+		if content, err = p.ground.read(real, p.limits.FileBytes); err != nil {
 			return nil
 		}
 		file = real

@@ -15,6 +15,9 @@ type ground struct {
 	given, real string
 	// boundary is real, too.
 	boundary string
+	// overlay is content by real path that stands in for a file's own; the file
+	// need not be there.
+	overlay map[string][]byte
 }
 
 func newGround(dir string, o Options) (ground, error) {
@@ -28,7 +31,7 @@ func newGround(dir string, o Options) (ground, error) {
 			return ground{}, err
 		}
 	}
-	return g, nil
+	return g, g.lay(o.Overlay)
 }
 
 func realPath(path string) (string, error) {
@@ -44,6 +47,11 @@ func realPath(path string) (string, error) {
 func (g ground) resolve(path string) (string, error) {
 	path = filepath.Clean(path)
 	real, err := filepath.EvalSymlinks(path)
+	if os.IsNotExist(err) {
+		if laid, ok := g.laid(path); ok {
+			real, err = laid, nil
+		}
+	}
 	if os.IsNotExist(err) {
 		return "", fmt.Errorf("%s does not exist", g.show(path))
 	}

@@ -165,7 +165,7 @@ func (p *provenance) objects(real string) []*yaml.Node {
 		return known
 	}
 	var all []*yaml.Node
-	if data, err := readRegular(real, p.limits.FileBytes); err == nil {
+	if data, err := p.ground.read(real, p.limits.FileBytes); err == nil {
 		documents, _ := parseNodes(data)
 		for _, d := range documents {
 			_, items := field(d, "items")

@@ -1,0 +1,374 @@
+package fix
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"bulkhead.dev/bulkhead/internal/finding"
+	"bulkhead.dev/bulkhead/internal/model"
+)
+
+// Found is a finding with the object that it is about, nil where there is none.
+type Found struct {
+	finding.Finding
+	Of *model.Object
+}
+
+// Assessment is what a scan says.
+type Assessment struct {
+	// Findings are in the order of reports.
+	Findings []Found
+	Problems []finding.Problem
+}
+
+// Files are contents that stand in for those on disk, by path.
+type Files map[string][]byte
+
+// Task is a fix, with what it asks of others.
+type Task struct {
+	// Scan assesses the input with some files standing in.
+	Scan func(ctx context.Context, standIns Files) (*Assessment, error)
+	// Controls are all that may be fixed, in the order in which they are applied.
+	Controls []finding.Rule
+	// Choose says whether the fix of a finding is wanted, and if not why it is left;
+	// no reason means that it was not asked for at all.
+	Choose func(f *finding.Finding, control string) (wanted bool, cause finding.LeftCause, reason string)
+	// Mutate makes a function for one goroutine.
+	Mutate func() Mutate
+	// Plain plans changes of objects that stand in files themselves, Root those of
+	// a chart or a kustomization.
+	Plain func(ctx context.Context, file string, changes []Change) (*Result, error)
+	Root  func(ctx context.Context, root string, changes []Change) (*Result, error)
+	// Confirm is asked about each fix; nil for yes to all.
+	Confirm func(ctx context.Context, control string, f []Found, c *Change) (bool, error)
+}
+
+// Outcome is what a task came to. Nothing is written yet.
+type Outcome struct {
+	// Found are the failures that were asked for.
+	Found []Found
+	Left  []finding.LeftFinding
+	Files Files
+	Notes []string
+	// Objects counts those that are changed.
+	Objects  int
+	Problems []finding.Problem
+	// After is the second scan; nil where there was nothing to change.
+	After *Assessment
+}
+
+// rounds is how often a plan is made again without what was not proven.
+const rounds = 5
+
+// target is one fix: all failures of a control on an object.
+type target struct {
+	control string
+	object  *model.Object
+}
+
+// attempt is what became of a target.
+type attempt struct {
+	findings []Found
+	cause    finding.LeftCause
+	reason   string
+	// partly are the findings that a fix which removes others leaves.
+	partly map[string]bool
+}
+
+// run is a task at work.
+type run struct {
+	Task
+	before   *Assessment
+	tally    *tally
+	attempts map[target]*attempt
+	// order of the targets, as reports have their findings.
+	order []target
+	// further are controls to fix on an object because another fix made them fail:
+	// a pod that leaves the node's namespaces is asked for one of its own.
+	further map[*model.Object]map[string]bool
+}
+
+// Run plans the changes, proves them by a second scan of the files as they would
+// be, and takes back whatever does not remove its finding or brings another one.
+func Run(ctx context.Context, t Task) (*Outcome, error) {
+	before, err := t.Scan(ctx, nil)
+	if err != nil {
+		return nil, err
+	}
+	r := &run{Task: t, before: before, tally: tallyOf(before), attempts: map[target]*attempt{}, further: map[*model.Object]map[string]bool{}}
+	out := &Outcome{Problems: before.Problems}
+	r.choose(out)
+	if err := r.confirm(ctx); err != nil {
+		return nil, err
+	}
+	for range rounds {
+		p, err := r.plan(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if len(p.files) == 0 {
+			r.settle(out)
+			return out, nil
+		}
+		after, err := t.Scan(ctx, p.files)
+		if err != nil {
+			return nil, err
+		}
+		if r.prove(ctx, p, after) {
+			out.Files, out.Notes, out.Objects, out.After = p.files, p.notes, p.objects, after
+			r.uncovered(out)
+			r.settle(out)
+			return out, nil
+		}
+	}
+	return nil, errors.New("the changes could not be proven: each plan brought other findings; nothing was changed (fix the controls one by one, with --control)")
+}
+
+// choose sorts the failures into what is to be fixed and what is left.
+func (r *run) choose(out *Outcome) {
+	for _, f := range r.before.Findings {
+		if f.Verdict != finding.Fail || f.Waived != nil {
+			continue
+		}
+		wanted, cause, reason := r.Choose(&f.Finding, f.Control)
+		if !wanted && reason == "" {
+			continue
+		}
+		out.Found = append(out.Found, f)
+		if !wanted || f.Of == nil {
+			if reason == "" {
+				cause, reason = finding.LeftDecision, "there is no object to change"
+			}
+			out.Left = append(out.Left, finding.LeftFinding{Finding: f.Finding, Cause: cause, Reason: reason})
+			continue
+		}
+		k := target{f.Control, f.Of}
+		if r.attempts[k] == nil {
+			r.attempts[k] = &attempt{}
+			r.order = append(r.order, k)
+		}
+		r.attempts[k].findings = append(r.attempts[k].findings, f)
+	}
+}
+
+func (r *run) confirm(ctx context.Context) error {
+	if r.Confirm == nil {
+		return nil
+	}
+	mutate := r.Mutate()
+	for _, k := range r.order {
+		change, failed := Compose(ctx, k.object, []string{k.control}, mutate)
+		a := r.attempts[k]
+		if err := failed[k.control]; err != nil || change == nil {
+			continue // the plan says why
+		}
+		yes, err := r.Confirm(ctx, k.control, a.findings, change)
+		if err != nil {
+			return err
+		}
+		if !yes {
+			a.cause, a.reason = finding.LeftDeclined, "not wanted"
+		}
+	}
+	return nil
+}
+
+// fault is what findings are counted by: a control at a container of an object.
+// Fingerprints name places in lists, which move when an item is removed.
+type fault struct {
+	root, file         string
+	object             finding.Ref
+	container, control string
+}
+
+func faultOf(f *Found) fault {
+	k := fault{root: f.Root, object: f.Object, container: f.Container, control: f.Control}
+	if f.Of != nil && f.Root == "" {
+		k.file = f.Of.Source.File
+	}
+	return k
+}
+
+// tally counts open findings, and knows them by fingerprint.
+type tally struct {
+	faults map[fault]int
+	// byControl counts the same without the container.
+	byControl    map[fault]int
+	fingerprints map[string]bool
+}
+
+func tallyOf(a *Assessment) *tally {
+	t := &tally{map[fault]int{}, map[fault]int{}, map[string]bool{}}
+	for i := range a.Findings {
+		f := &a.Findings[i]
+		if f.Waived != nil {
+			continue
+		}
+		k := faultOf(f)
+		t.faults[k]++
+		k.container = ""
+		t.byControl[k]++
+		t.fingerprints[f.Fingerprint] = true
+	}
+	return t
+}
+
+// prove compares the scan of the changed files with the first. It notes what is
+// to be taken back, and reports whether nothing is.
+func (r *run) prove(ctx context.Context, p *plan, after *Assessment) bool {
+	had, has := r.tally, tallyOf(after)
+	mutate := r.Mutate()
+	proven := true
+	for i := range after.Findings {
+		f := &after.Findings[i]
+		if k := faultOf(f); f.Waived != nil || had.fingerprints[f.Fingerprint] || has.faults[k] <= had.faults[k] || r.wasCovered(f) {
+			continue
+		}
+		if proven = false; !r.follow(p, f) {
+			r.takeBack(p, f.Root, &f.Object, fmt.Sprintf("the change brings another finding: %s: %s", f.Control, f.Message))
+		}
+	}
+	for k := range p.targets {
+		if a := r.attempts[k]; a.reason == "" && !r.removed(ctx, mutate, p, k, a, had, has) {
+			proven = false
+		}
+	}
+	for _, problem := range after.Problems {
+		if !slices.Contains(r.before.Problems, problem) {
+			r.takeBack(p, "", nil, fmt.Sprintf("the changed file cannot be read: %s: %s", problem.Location.File, problem.Message))
+			proven = false
+		}
+	}
+	return proven
+}
+
+// removed reports whether a fix removed findings, and notes those that it left.
+func (r *run) removed(ctx context.Context, mutate Mutate, p *plan, k target, a *attempt, had, has *tally) bool {
+	by := faultOf(&a.findings[0])
+	by.container = ""
+	n := has.byControl[by]
+	a.partly = nil
+	switch {
+	case n == 0:
+		return true
+	case n >= had.byControl[by]:
+		a.cause, a.reason = finding.LeftUnproven, "the finding is still there after the change"
+		if p.refused[k.object] != "" {
+			a.cause, a.reason = finding.LeftRefused, p.whyNot(ctx, mutate, k)
+		}
+		return false
+	}
+	a.partly = map[string]bool{}
+	for _, f := range a.findings {
+		if has.fingerprints[f.Fingerprint] {
+			a.partly[f.Fingerprint] = true
+		}
+	}
+	return true
+}
+
+// follow takes up the fix of a finding that only the changed object has, and
+// reports whether it may help: once for each control.
+func (r *run) follow(p *plan, f *Found) bool {
+	if wanted, _, _ := r.Choose(&f.Finding, f.Control); !wanted {
+		return false
+	}
+	took := false
+	for k := range p.targets {
+		if r.attempts[k].reason != "" || r.attempts[k].findings[0].Root != f.Root || k.object.Ref() != f.Object {
+			continue
+		}
+		if r.further[k.object] == nil {
+			r.further[k.object] = map[string]bool{}
+		}
+		if p.further[target{f.Control, k.object}] {
+			return false // it was tried
+		}
+		r.further[k.object][f.Control] = true
+		took = true
+	}
+	return took
+}
+
+// wasCovered reports whether a finding was part of a stricter one before.
+func (r *run) wasCovered(f *Found) bool {
+	return slices.ContainsFunc(r.before.Findings, func(b Found) bool {
+		return b.Root == f.Root && b.Object == f.Object && slices.Contains(b.Covers, f.Control)
+	})
+}
+
+// uncovered notes findings that the second scan tells by themselves, because the
+// stricter ones that covered them are gone.
+func (r *run) uncovered(out *Outcome) {
+	for i := range out.After.Findings {
+		if f := &out.After.Findings[i]; f.Waived == nil && !r.tally.fingerprints[f.Fingerprint] && r.wasCovered(f) {
+			out.Notes = append(out.Notes, fmt.Sprintf("%s of %s was part of another finding, and is left: %s", f.Control, f.Object, f.Message))
+		}
+	}
+}
+
+// takeBack gives up the fixes of an object, or, if that one is not changed, all
+// of its root; of everything, if there is no object.
+func (r *run) takeBack(p *plan, root string, object *finding.Ref, reason string) {
+	give := func(which func(target) bool) bool {
+		any := false
+		for k := range p.targets {
+			if a := r.attempts[k]; which(k) {
+				a.cause, a.reason = finding.LeftUnproven, reason
+				any = true
+			}
+		}
+		return any
+	}
+	rootOf := func(k target) string { return r.attempts[k].findings[0].Root }
+	if object != nil && (give(func(k target) bool { return rootOf(k) == root && k.object.Ref() == *object }) ||
+		give(func(k target) bool { return rootOf(k) == root && k.object.Ref().InNamespace() == object.InNamespace() }) ||
+		give(func(k target) bool { return rootOf(k) == root })) {
+		return
+	}
+	give(func(target) bool { return true })
+}
+
+// settle tells what is left, and why.
+func (r *run) settle(out *Outcome) {
+	for _, k := range r.order {
+		a := r.attempts[k]
+		for _, f := range a.findings {
+			switch {
+			case a.reason != "":
+				out.Left = append(out.Left, finding.LeftFinding{Finding: f.Finding, Cause: a.cause, Reason: a.reason})
+			case a.partly[f.Fingerprint]:
+				out.Left = append(out.Left, finding.LeftFinding{Finding: f.Finding, Cause: finding.LeftDecision, Reason: "the fix does not reach this one"})
+			}
+		}
+	}
+	slices.SortFunc(out.Left, func(a, b finding.LeftFinding) int { return finding.Compare(&a.Finding, &b.Finding) })
+	slices.Sort(out.Notes)
+	out.Notes = slices.Compact(out.Notes)
+}
+
+// Fixed are the findings of an outcome that are not left.
+func (o *Outcome) Fixed() []Found {
+	left := map[string]bool{}
+	for _, l := range o.Left {
+		left[l.Fingerprint] = true
+	}
+	var fixed []Found
+	for _, f := range o.Found {
+		if !left[f.Fingerprint] {
+			fixed = append(fixed, f)
+		}
+	}
+	return fixed
+}
+
+// Paths lists the files in order.
+func (f Files) Paths() []string { return slices.Sorted(maps.Keys(f)) }
+
+// Sort orders the findings as reports do.
+func (a *Assessment) Sort() {
+	slices.SortStableFunc(a.Findings, func(x, y Found) int { return finding.Compare(&x.Finding, &y.Finding) })
+}
