@@ -25,7 +25,9 @@ import (
 // task wires what a fix asks of others.
 func (r *repair) task(paths []string) fix.Task {
 	t := fix.Task{Choose: r.choose, Mutate: r.mutate, Plain: r.plain, Root: r.root,
-		Scan: func(ctx context.Context, standIns fix.Files) (*fix.Assessment, error) { return r.assess(ctx, paths, standIns) }}
+		Scan: func(ctx context.Context, standIns fix.Files) (*fix.Assessment, error) {
+			return r.assess(ctx, paths, standIns)
+		}}
 	for _, c := range check.FixOrder(r.scan.controls) {
 		t.Controls = append(t.Controls, c.Rule)
 	}

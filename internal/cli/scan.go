@@ -113,8 +113,8 @@ func layerNames() string {
 // scan is a scan with its settings resolved from flags and configuration.
 type scan struct {
 	*scanFlags
-	env      *Env
-	config   *config
+	env    *Env
+	config *config
 	// standIns are contents that stand in for files, by absolute path.
 	standIns map[string][]byte
 	outputs  []output
