@@ -191,7 +191,7 @@ func (r *repair) build(ctx context.Context, root string, standIns map[string][]b
 	for name, data := range standIns {
 		below[absolutePath(name)] = data
 	}
-	built, err := kustomize.Render(ctx, r.scan.env.Self, root, kustomize.Options{Boundary: r.boundary(root), Overlay: below})
+	built, err := kustomize.Render(ctx, r.scan.env.Self, root, kustomize.Options{Boundary: r.boundary(root), Overlay: below, ContentOnly: true})
 	if err != nil {
 		return nil, err
 	}

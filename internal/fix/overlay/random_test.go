@@ -163,7 +163,7 @@ func randomChanges(r *rand.Rand, t *testing.T, objects []map[string]any) []fix.C
 }
 
 // seeds is how many trees the test makes.
-const seeds = 300
+const seeds = 25
 
 // TestRandom: whatever is wanted of whatever is built, either it is refused, or
 // the build gives exactly it and nothing else. What was made is there for a

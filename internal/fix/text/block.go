@@ -52,14 +52,14 @@ func (p *plan) removeCompact(n *node, first, indent int) {
 
 // removeLines removes an entry that has lines of its own. Its comments stay, each
 // on a line. At the top of a document there is no line before whose end could go
-// with it.
+// with it, nor in the first line of the text.
 func (p *plan) removeLines(e entry, top bool) {
 	begin := p.lineStart(e.start)
 	space := string(p.text[begin:e.start])
 	end := p.lineEnd(e.end())
 	eol := p.lineBreak(e.end())
 	comments := p.within(e.start, end)
-	if top {
+	if top || begin == 0 {
 		end = p.lineAfter(end)
 		var text strings.Builder
 		for _, c := range comments {
@@ -77,7 +77,12 @@ func (p *plan) removeLines(e entry, top bool) {
 }
 
 // lineBefore is where the line that ends before begin ends.
-func (p *plan) lineBefore(begin int) int { return p.lineEnd(p.lineStart(begin - 1)) }
+func (p *plan) lineBefore(begin int) int {
+	if begin == 0 {
+		return 0
+	}
+	return p.lineEnd(p.lineStart(begin - 1))
+}
 
 // addLines adds entries behind one that is kept, or before the first that is.
 func (p *plan) addLines(n *node, added []addition, first, indent int) error {
