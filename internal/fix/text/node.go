@@ -128,6 +128,9 @@ func (r *reader) node(n *yaml.Node, parent *node, depth int) (*node, error) {
 		return nil, r.errorf(n, "%w", err)
 	}
 	out := &node{start: start, body: start, style: n.Style, anchor: n.Anchor, line: n.Line + r.doc.lines, column: n.Column}
+	if !plainAnchor(n.Anchor) {
+		return nil, r.errorf(n, "programs disagree about where the name of the anchor &%s ends; use letters and digits only", n.Anchor)
+	}
 	if n.Anchor != "" || n.Style&yaml.TaggedStyle != 0 || n.Tag == "!" {
 		r.properties(out)
 	}
@@ -151,6 +154,18 @@ func (r *reader) node(n *yaml.Node, parent *node, depth int) (*node, error) {
 		r.anchored[n] = out
 	}
 	return out, nil
+}
+
+// plainAnchor reports whether the name of an anchor is one to the YAML 1.1 library
+// as well, to which &a:b is the anchor a before the value :b.
+func plainAnchor(name string) bool {
+	for i := 0; i < len(name); i++ {
+		c := name[i]
+		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c == '-') {
+			return false
+		}
+	}
+	return true
 }
 
 // properties moves the body of n behind its anchor and its tag.
