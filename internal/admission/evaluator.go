@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"reflect"
 	"slices"
 	"sync"
@@ -253,55 +252,12 @@ func (s *set) evaluate(ctx context.Context, o *model.Object, expressions []plugi
 
 // attributesOf describes the creation of an object, as the API server would.
 func attributesOf(o *model.Object) *admission.VersionedAttributes {
-	u := &unstructured.Unstructured{Object: withoutNulls(o.Content)}
+	u := &unstructured.Unstructured{Object: model.WithoutNulls(o.Content)}
 	gvk := schema.GroupVersionKind{Group: o.Group, Version: o.Version, Kind: o.Kind}
 	resource, _ := model.BuiltinResource(o.GroupKind)
 	gvr := schema.GroupVersionResource{Group: o.Group, Version: o.Version, Resource: resource.Name}
 	attributes := admission.NewAttributesRecord(u, nil, gvk, o.Namespace, o.Name, gvr, "", admission.Create, &metav1.CreateOptions{}, false, &user.DefaultInfo{})
 	return &admission.VersionedAttributes{Attributes: attributes, VersionedObject: admission.NewLazyObject(u), VersionedKind: gvk}
-}
-
-// withoutNulls drops fields that are null, as the API server does when it reads an
-// object into its types. Content without any is returned as it is.
-func withoutNulls(content map[string]any) map[string]any {
-	pruned, _ := prune(content)
-	return pruned.(map[string]any)
-}
-
-// prune returns v without null fields, and whether it had any.
-func prune(v any) (any, bool) {
-	switch v := v.(type) {
-	case map[string]any:
-		var out map[string]any
-		for k, e := range v {
-			p, changed := prune(e)
-			if e == nil || changed {
-				if out == nil {
-					out = maps.Clone(v)
-				}
-				if out[k] = p; e == nil {
-					delete(out, k)
-				}
-			}
-		}
-		if out != nil {
-			return out, true
-		}
-	case []any:
-		var out []any
-		for i, e := range v {
-			if p, changed := prune(e); changed {
-				if out == nil {
-					out = slices.Clone(v)
-				}
-				out[i] = p
-			}
-		}
-		if out != nil {
-			return out, true
-		}
-	}
-	return v, false
 }
 
 func judgement(o *model.Object, r plugincel.EvaluationResult) check.Judgement {

@@ -131,13 +131,13 @@ func (c *compiler) violations(text string) (plugincel.CompilationResult, error) 
 	return r, nil
 }
 
-func (c *compiler) mutation(text string) (patch.Patcher, error) {
+func (c *compiler) mutation(text string) (plugincel.MutatingEvaluator, error) {
 	e := c.CompileMutatingEvaluator(&patch.JSONPatchCondition{Expression: text},
 		plugincel.OptionalVariableDeclarations{HasPatchTypes: true}, environment.NewExpressions)
 	if errs := e.CompilationErrors(); len(errs) > 0 {
 		return nil, fmt.Errorf("jsonPatch: %w", errs[0])
 	}
-	return patch.NewJSONPatcher(e), nil
+	return e, nil
 }
 
 var variableUse = regexp.MustCompile(`\bvariables\.([A-Za-z_][A-Za-z0-9_]*)`)

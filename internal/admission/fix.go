@@ -49,7 +49,7 @@ func (f *Fixer) Fix(ctx context.Context, c *check.Control, o *model.Object) (*fi
 		manual.Note = "Make the change by hand: it could not be worked out, because a field has the wrong type or the object is too large."
 		return manual, nil
 	}
-	before, err := json.Marshal(withoutNulls(o.Content))
+	before, err := json.Marshal(model.WithoutNulls(o.Content))
 	if err != nil {
 		return nil, fmt.Errorf("fix of %s on %s: %w", c.Name, o.Ref(), err)
 	}

@@ -2,18 +2,28 @@ package admission
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"reflect"
 	"slices"
 
+	"github.com/google/cel-go/common/types"
+	"github.com/google/cel-go/common/types/ref"
+	"github.com/google/cel-go/common/types/traits"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured/unstructuredscheme"
 	"k8s.io/apimachinery/pkg/runtime"
+	utiljson "k8s.io/apimachinery/pkg/util/json"
 	"k8s.io/apiserver/pkg/admission"
 	plugincel "k8s.io/apiserver/pkg/admission/plugin/cel"
 	"k8s.io/apiserver/pkg/admission/plugin/policy/mutating/patch"
 	celconfig "k8s.io/apiserver/pkg/apis/cel"
+	"k8s.io/apiserver/pkg/cel/mutation"
+	"k8s.io/apiserver/pkg/cel/mutation/dynamic"
 
 	"bulkhead.dev/bulkhead/internal/check"
+	"bulkhead.dev/bulkhead/internal/finding"
 	"bulkhead.dev/bulkhead/internal/model"
 )
 
@@ -26,8 +36,8 @@ type Mutation struct {
 }
 
 type compiledMutation struct {
-	patcher  patch.Patcher
-	compiler *compiler
+	evaluator plugincel.MutatingEvaluator
+	compiler  *compiler
 }
 
 // CompileMutation compiles a control's mutation with the values of its
@@ -59,11 +69,11 @@ func (m *Mutation) at(templatePath string) (*compiledMutation, error) {
 	if err := compiler.define("control "+m.control.Name+": ", variables); err != nil {
 		return nil, err
 	}
-	patcher, err := compiler.mutation(rename(m.policy.Mutation))
+	evaluator, err := compiler.mutation(rename(m.policy.Mutation))
 	if err != nil {
 		return nil, fmt.Errorf("control %s: %w", m.control.Name, err)
 	}
-	m.compiled[templatePath] = &compiledMutation{patcher, compiler}
+	m.compiled[templatePath] = &compiledMutation{evaluator, compiler}
 	return m.compiled[templatePath], nil
 }
 
@@ -77,8 +87,11 @@ func (m *Mutation) Concerns(o *model.Object) bool {
 }
 
 // Apply returns the content that an object has after the mutation; the object
-// itself is not changed.
+// itself is not changed, and shares with the content what that leaves alone.
 func (m *Mutation) Apply(ctx context.Context, o *model.Object) (map[string]any, error) {
+	fail := func(err error) (map[string]any, error) {
+		return nil, fmt.Errorf("fix of %s on %s: %w", m.control.Name, o.Ref(), err)
+	}
 	path := anyBuiltin
 	if p := o.Pod(); p != nil && !builtinPods[o.GroupKind] {
 		path = p.Path.String()
@@ -88,19 +101,107 @@ func (m *Mutation) Apply(ctx context.Context, o *model.Object) (map[string]any, 
 		return nil, err
 	}
 	attributes := attributesOf(o)
-	gvk := attributes.VersionedKind
-	changed, err := c.patcher.Patch(c.compiler.CreateContext(ctx), patch.Request{
+	edits, plain, err := c.edits(ctx, attributes)
+	if err != nil {
+		return fail(err)
+	}
+	if plain {
+		before := attributes.VersionedObject.Object().(*unstructured.Unstructured).Object
+		if content, err := finding.Apply(before, edits); err == nil {
+			return content, nil
+		}
+	}
+	content, err := c.patched(ctx, attributes)
+	if err != nil {
+		return fail(err)
+	}
+	return content, nil
+}
+
+// edits evaluates the mutation as the API server does. It reports false where the
+// patch has more in it than fields that are added, replaced and removed: most do
+// not, and such edits need not encode and decode the whole object.
+func (c *compiledMutation) edits(ctx context.Context, attributes *admission.VersionedAttributes) ([]finding.Edit, bool, error) {
+	request := plugincel.CreateAdmissionRequest(attributes.Attributes, metav1.GroupVersionResource(attributes.GetResource()), metav1.GroupVersionKind(attributes.VersionedKind))
+	result, _, err := c.evaluator.ForInput(c.compiler.CreateContext(ctx), attributes, request, plugincel.OptionalVariableBindings{}, nil, celconfig.RuntimeCELCostBudget)
+	if err == nil {
+		err = result.Error
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	list, ok := result.EvalResult.(traits.Lister)
+	if !ok {
+		return nil, false, nil
+	}
+	var edits []finding.Edit
+	for it := list.Iterator(); it.HasNext() == types.True; {
+		native, err := it.Next().ConvertToNative(patchOperation)
+		if err != nil {
+			return nil, false, err
+		}
+		op, ok := native.(*mutation.JSONPatchVal)
+		if !ok || op.From != "" || op.Path == "" {
+			return nil, false, nil
+		}
+		e := finding.Edit{Op: op.Op, Path: op.Path}
+		switch e.Op {
+		case "add", "replace":
+			if e.Value, ok = jsonValue(op.Val); !ok {
+				return nil, false, nil
+			}
+		case "remove":
+		default:
+			return nil, false, nil
+		}
+		edits = append(edits, e)
+	}
+	return edits, true, nil
+}
+
+var patchOperation = reflect.TypeFor[*mutation.JSONPatchVal]()
+
+// jsonValue is a CEL value as decoded JSON. It reports false where it cannot be
+// one, or is an object with a type, which the API server checks further.
+func jsonValue(v ref.Val) (any, bool) {
+	if _, typed := v.(*dynamic.ObjectVal); typed || v == nil {
+		return nil, false
+	}
+	native, err := v.ConvertToNative(types.JSONValueType)
+	if err != nil {
+		return nil, false
+	}
+	data, err := json.Marshal(native)
+	if err != nil {
+		return nil, false
+	}
+	var out any
+	if err := utiljson.Unmarshal(data, &out); err != nil {
+		return nil, false
+	}
+	return out, true
+}
+
+// patched leaves all to the API server's patch package, which has the last word on
+// what a patch means. It panics on some, as on one that adds to a field of null.
+func (c *compiledMutation) patched(ctx context.Context, attributes *admission.VersionedAttributes) (content map[string]any, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			content, err = nil, fmt.Errorf("the patch cannot be applied: %v", p)
+		}
+	}()
+	changed, err := patch.NewJSONPatcher(c.evaluator).Patch(c.compiler.CreateContext(ctx), patch.Request{
 		MatchedResource:     attributes.GetResource(),
 		VersionedAttributes: attributes,
 		ObjectInterfaces:    asIs{},
 		OptionalVariables:   plugincel.OptionalVariableBindings{},
 	}, celconfig.RuntimeCELCostBudget)
 	if err != nil {
-		return nil, fmt.Errorf("fix of %s on %s %s: %w", m.control.Name, gvk.Kind, o.Ref(), err)
+		return nil, err
 	}
 	u, ok := changed.(*unstructured.Unstructured)
 	if !ok {
-		return nil, fmt.Errorf("fix of %s on %s: got %T", m.control.Name, o.Ref(), changed)
+		return nil, fmt.Errorf("the patch gave %T", changed)
 	}
 	return u.Object, nil
 }

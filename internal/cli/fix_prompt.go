@@ -25,7 +25,7 @@ type prompt struct {
 }
 
 // newPrompt returns the question that [fix.Task] asks.
-func newPrompt(env *Env, rules map[string]*check.Control) (func(context.Context, string, []fix.Found, *fix.Change) (bool, error), error) {
+func newPrompt(env *Env, rules map[string]*check.Control) (func(context.Context, string, []*fix.Found, *fix.Change) (bool, error), error) {
 	if _, ok := terminal(env.Stdin); !ok {
 		return nil, usageError{errNoTerminal}
 	}
@@ -40,7 +40,7 @@ d  done: leave all that follow
 q  quit, and change nothing
 `
 
-func (p *prompt) ask(ctx context.Context, control string, found []fix.Found, c *fix.Change) (bool, error) {
+func (p *prompt) ask(ctx context.Context, control string, found []*fix.Found, c *fix.Change) (bool, error) {
 	switch {
 	case p.rest == "d":
 		return false, nil
@@ -80,7 +80,7 @@ func (p *prompt) ask(ctx context.Context, control string, found []fix.Found, c *
 }
 
 // show prints the finding and the change of the object.
-func (p *prompt) show(control string, found []fix.Found, c *fix.Change) {
+func (p *prompt) show(control string, found []*fix.Found, c *fix.Change) {
 	rule := p.rules[control]
 	f := found[0]
 	fmt.Fprintf(p.env.Stderr, "\n%s %s: %s\n", strings.ToUpper(f.Severity.String()), control, rule.Title)

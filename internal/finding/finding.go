@@ -111,14 +111,6 @@ type Fix struct {
 	Diff string `json:"diff,omitempty"`
 }
 
-// Edit is one operation of a JSON Patch (RFC 6902) on the object as written.
-type Edit struct {
-	Op    string `json:"op"`
-	Path  string `json:"path"`
-	From  string `json:"from,omitempty"`
-	Value any    `json:"value,omitempty"`
-}
-
 // Rule is a control as reports show it.
 type Rule struct {
 	Name     string   `json:"name"`

@@ -2,7 +2,6 @@ package fix
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"reflect"
 	"slices"
@@ -32,33 +31,12 @@ func Compose(ctx context.Context, o *model.Object, controls []string, mutate Mut
 			at = o.With(content)
 		}
 	}
-	before, after := withoutNulls(o.Content).(map[string]any), withoutNulls(at.Content).(map[string]any)
+	before, after := model.WithoutNulls(o.Content), model.WithoutNulls(at.Content)
 	edits := Difference(before, after)
 	if len(edits) == 0 {
 		return nil, failed
 	}
 	return &Change{Object: o, Edits: edits, After: after}, failed
-}
-
-// withoutNulls drops the fields that are null, as the API server does.
-func withoutNulls(v any) any {
-	switch v := v.(type) {
-	case map[string]any:
-		out := make(map[string]any, len(v))
-		for k, e := range v {
-			if e != nil {
-				out[k] = withoutNulls(e)
-			}
-		}
-		return out
-	case []any:
-		out := make([]any, len(v))
-		for i, e := range v {
-			out[i] = withoutNulls(e)
-		}
-		return out
-	}
-	return v
 }
 
 // Difference is the JSON Patch that turns one content into another. It changes
@@ -187,74 +165,3 @@ func removals(before, after []any) []int {
 }
 
 var pointerEscape = strings.NewReplacer("~", "~0", "/", "~1")
-
-// Apply makes edits on content, which is not changed.
-func Apply(content map[string]any, edits []finding.Edit) (map[string]any, error) {
-	var v any = content
-	for _, e := range edits {
-		var err error
-		if v, err = apply(v, steps(e.Path), e); err != nil {
-			return nil, fmt.Errorf("%s %s: %w", e.Op, e.Path, err)
-		}
-	}
-	out, ok := v.(map[string]any)
-	if !ok {
-		return nil, fmt.Errorf("the edits leave no map")
-	}
-	return out, nil
-}
-
-func steps(pointer string) []string {
-	if pointer == "" {
-		return nil
-	}
-	parts := strings.Split(pointer[1:], "/")
-	for i, p := range parts {
-		parts[i] = strings.ReplaceAll(strings.ReplaceAll(p, "~1", "/"), "~0", "~")
-	}
-	return parts
-}
-
-func apply(v any, path []string, e finding.Edit) (any, error) {
-	if len(path) == 0 {
-		return e.Value, nil
-	}
-	last := len(path) == 1
-	switch at := v.(type) {
-	case map[string]any:
-		child, ok := at[path[0]]
-		out := maps.Clone(at)
-		if last && e.Op == "remove" {
-			if !ok {
-				return nil, fmt.Errorf("there is no %s", path[0])
-			}
-			delete(out, path[0])
-			return out, nil
-		}
-		if !last && !ok {
-			return nil, fmt.Errorf("there is no %s", path[0])
-		}
-		changed, err := apply(child, path[1:], e)
-		out[path[0]] = changed
-		return out, err
-	case []any:
-		i, err := strconv.Atoi(path[0])
-		if path[0] == "-" {
-			i, err = len(at), nil
-		}
-		inserts := last && e.Op == "add"
-		if err != nil || i < 0 || i > len(at) || i == len(at) && !inserts {
-			return nil, fmt.Errorf("there is no item %s", path[0])
-		}
-		out := slices.Clone(at)
-		switch {
-		case inserts:
-			return slices.Insert(out, i, e.Value), nil
-		case last && e.Op == "remove":
-			return slices.Delete(out, i, i+1), nil
-		}
-		out[i], err = apply(at[i], path[1:], e)
-		return out, err
-	}
-	return nil, fmt.Errorf("%s is in no map or list", path[0])
-}

@@ -34,7 +34,7 @@ func TestDifferenceAgainstLibrary(t *testing.T) {
 		if err != nil || !jsonpatch.Equal(got, []byte(asJSON(after))) {
 			t.Fatalf("%v\nbefore %s\nafter  %s\nedits  %s\ngot    %s", err, asJSON(before), asJSON(after), asJSON(edits), got)
 		}
-		own, err := Apply(before, edits)
+		own, err := finding.Apply(before, edits)
 		if err != nil || !reflect.DeepEqual(own, after) {
 			t.Fatalf("%v\nbefore %s\nafter  %s\nedits  %s\ngot    %s", err, asJSON(before), asJSON(after), asJSON(edits), asJSON(own))
 		}
@@ -154,7 +154,7 @@ func TestCompose(t *testing.T) {
 		case "elsewhere":
 			return nil, nil
 		}
-		return Apply(withoutNulls(o.Content).(map[string]any), []finding.Edit{{Op: "add", Path: "/metadata/" + control, Value: o.Get("metadata", "first") != nil}})
+		return finding.Apply(model.WithoutNulls(o.Content), []finding.Edit{{Op: "add", Path: "/metadata/" + control, Value: o.Get("metadata", "first") != nil}})
 	}
 	change, failed := Compose(t.Context(), o, []string{"first", "broken", "elsewhere", "second"}, mutate)
 	if len(failed) != 1 || failed["broken"] == nil {

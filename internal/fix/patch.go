@@ -8,6 +8,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"bulkhead.dev/bulkhead/internal/finding"
+	"bulkhead.dev/bulkhead/internal/model"
 )
 
 // Patch is the change of a file as git and patch read it; before is nil for a
@@ -69,7 +70,7 @@ func Replacements(path string, before, after []byte) []finding.Replacement {
 
 // ContentDiff shows a change as a unified diff of the object's YAML, for people.
 func ContentDiff(c *Change) (string, error) {
-	before, err := yaml.Marshal(withoutNulls(c.Object.Content))
+	before, err := yaml.Marshal(model.WithoutNulls(c.Object.Content))
 	if err != nil {
 		return "", err
 	}

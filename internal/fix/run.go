@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"maps"
 	"slices"
 
@@ -43,13 +44,13 @@ type Task struct {
 	Plain func(ctx context.Context, file string, changes []Change) (*Result, error)
 	Root  func(ctx context.Context, root string, changes []Change) (*Result, error)
 	// Confirm is asked about each fix; nil for yes to all.
-	Confirm func(ctx context.Context, control string, f []Found, c *Change) (bool, error)
+	Confirm func(ctx context.Context, control string, f []*Found, c *Change) (bool, error)
 }
 
 // Outcome is what a task came to. Nothing is written yet.
 type Outcome struct {
-	// Found are the failures that were asked for.
-	Found []Found
+	// Found are the failures that were asked for, of the first scan.
+	Found []*Found
 	Left  []finding.LeftFinding
 	Files Files
 	Notes []string
@@ -71,7 +72,7 @@ type target struct {
 
 // attempt is what became of a target.
 type attempt struct {
-	findings []Found
+	findings []*Found
 	cause    finding.LeftCause
 	reason   string
 	// partly are the findings that a fix which removes others leaves.
@@ -129,12 +130,14 @@ func Run(ctx context.Context, t Task) (*Outcome, error) {
 
 // choose sorts the failures into what is to be fixed and what is left.
 func (r *run) choose(out *Outcome) {
-	for _, f := range r.before.Findings {
-		if f.Verdict != finding.Fail || f.Waived != nil {
-			continue
+	for i := range r.before.Findings {
+		f := &r.before.Findings[i]
+		wanted, cause, reason := false, finding.LeftCause(""), ""
+		if f.Verdict == finding.Fail && f.Waived == nil {
+			wanted, cause, reason = r.Choose(&f.Finding, f.Control)
 		}
-		wanted, cause, reason := r.Choose(&f.Finding, f.Control)
 		if !wanted && reason == "" {
+			f.Of = nil // it is not needed again, and a snapshot is large
 			continue
 		}
 		out.Found = append(out.Found, f)
@@ -194,23 +197,33 @@ func faultOf(f *Found) fault {
 
 // tally counts open findings, and knows them by fingerprint.
 type tally struct {
-	faults map[fault]int
+	// faults are known by a hash of 64 bits: two scans have a million of them at
+	// most, and a map without pointers costs the collector nothing.
+	faults map[uint64]int
 	// byControl counts the same without the container.
-	byControl    map[fault]int
+	byControl    map[uint64]int
 	fingerprints map[string]bool
 }
 
+var faultSeed = maphash.MakeSeed()
+
+func (k fault) hash() uint64 { return maphash.Comparable(faultSeed, k) }
+
+func (k fault) withoutContainer() fault {
+	k.container = ""
+	return k
+}
+
 func tallyOf(a *Assessment) *tally {
-	t := &tally{map[fault]int{}, map[fault]int{}, map[string]bool{}}
+	t := &tally{map[uint64]int{}, map[uint64]int{}, map[string]bool{}}
 	for i := range a.Findings {
 		f := &a.Findings[i]
 		if f.Waived != nil {
 			continue
 		}
 		k := faultOf(f)
-		t.faults[k]++
-		k.container = ""
-		t.byControl[k]++
+		t.faults[k.hash()]++
+		t.byControl[k.withoutContainer().hash()]++
 		t.fingerprints[f.Fingerprint] = true
 	}
 	return t
@@ -224,7 +237,7 @@ func (r *run) prove(ctx context.Context, p *plan, after *Assessment) bool {
 	proven := true
 	for i := range after.Findings {
 		f := &after.Findings[i]
-		if k := faultOf(f); f.Waived != nil || had.fingerprints[f.Fingerprint] || has.faults[k] <= had.faults[k] || r.wasCovered(f) {
+		if k := faultOf(f).hash(); f.Waived != nil || had.fingerprints[f.Fingerprint] || has.faults[k] <= had.faults[k] || r.wasCovered(f) {
 			continue
 		}
 		if proven = false; !r.follow(p, f) {
@@ -247,8 +260,7 @@ func (r *run) prove(ctx context.Context, p *plan, after *Assessment) bool {
 
 // removed reports whether a fix removed findings, and notes those that it left.
 func (r *run) removed(ctx context.Context, mutate Mutate, p *plan, k target, a *attempt, had, has *tally) bool {
-	by := faultOf(&a.findings[0])
-	by.container = ""
+	by := faultOf(a.findings[0]).withoutContainer().hash()
 	n := has.byControl[by]
 	a.partly = nil
 	switch {
@@ -351,12 +363,12 @@ func (r *run) settle(out *Outcome) {
 }
 
 // Fixed are the findings of an outcome that are not left.
-func (o *Outcome) Fixed() []Found {
+func (o *Outcome) Fixed() []*Found {
 	left := map[string]bool{}
 	for _, l := range o.Left {
 		left[l.Fingerprint] = true
 	}
-	var fixed []Found
+	var fixed []*Found
 	for _, f := range o.Found {
 		if !left[f.Fingerprint] {
 			fixed = append(fixed, f)

@@ -189,7 +189,7 @@ func TestConfirm(t *testing.T) {
 	w := toy{files: map[string]map[string]any{"f": {"a": true, "b": true}}}
 	task := w.task()
 	var asked []string
-	task.Confirm = func(_ context.Context, control string, f []Found, c *Change) (bool, error) {
+	task.Confirm = func(_ context.Context, control string, f []*Found, c *Change) (bool, error) {
 		asked = append(asked, fmt.Sprint(control, len(f), asJSON(c.Edits)))
 		return control == "b", nil
 	}

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"k8s.io/apimachinery/pkg/runtime"
+
 	"bulkhead.dev/bulkhead/internal/fix"
 	"bulkhead.dev/bulkhead/internal/model"
 )
@@ -48,7 +50,7 @@ func FuzzPlan(f *testing.F) {
 				return
 			}
 			c := fix.Change{Object: o}
-			after := apply(prune(content), add("/metadata/labels", map[string]any{"wanted": fmt.Sprint(i)}))
+			after := apply(runtime.DeepCopyJSON(prune(content)), add("/metadata/labels", map[string]any{"wanted": fmt.Sprint(i)}))
 			if o.Kind == "Deployment" {
 				after = apply(after, add(pod+"/containers/0/tty", true))
 			}

@@ -116,7 +116,7 @@ func change(t *testing.T, content map[string]any, edits ...finding.Edit) fix.Cha
 	if !ok {
 		t.Fatalf("no object: %v", content)
 	}
-	after, err := fix.Apply(prune(content), edits)
+	after, err := finding.Apply(prune(content), edits)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -173,7 +173,7 @@ func verifyObjects(t *testing.T, before, after []map[string]any, wanted []fix.Ch
 				}
 			}
 			var err error
-			if expected, err = fix.Apply(expected, edits); err != nil {
+			if expected, err = finding.Apply(expected, edits); err != nil {
 				t.Errorf("%s: %v", identity(o), err)
 			}
 		}

@@ -138,7 +138,7 @@ func (p *planner) items(wanted []fix.Change) []*item {
 			p.refused[i] = why
 			continue
 		}
-		if after, err := fix.Apply(p.before[at], c.Edits); err != nil || !equal(after, prune(c.After)) {
+		if after, err := finding.Apply(p.before[at], c.Edits); err != nil || !equal(after, prune(c.After)) {
 			p.refused[i] = "its edits do not give what is wanted of the object"
 		} else if identity(after) != identity(p.before[at]) {
 			p.refused[i] = "it would change what the object is called; change that in its source"

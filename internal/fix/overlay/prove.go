@@ -8,7 +8,6 @@ import (
 	"unicode"
 
 	"bulkhead.dev/bulkhead/internal/finding"
-	"bulkhead.dev/bulkhead/internal/fix"
 	"bulkhead.dev/bulkhead/internal/model"
 )
 
@@ -133,7 +132,7 @@ func sideEffect(o map[string]any) string {
 // missed returns the edits of an item that its built object does not show; all
 // of them, where that is not what makes the difference.
 func (it *item) missed(before, built map[string]any) []finding.Edit {
-	wanted, err := fix.Apply(before, it.edits)
+	wanted, err := finding.Apply(before, it.edits)
 	if err != nil {
 		return it.edits
 	}

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"k8s.io/apimachinery/pkg/runtime"
+
 	"bulkhead.dev/bulkhead/internal/fix"
 	"bulkhead.dev/bulkhead/internal/model"
 )
@@ -147,7 +149,7 @@ func mutate(r *rand.Rand, v any, depth int) any {
 func randomChanges(r *rand.Rand, t *testing.T, objects []map[string]any) []fix.Change {
 	var wanted []fix.Change
 	for _, o := range objects {
-		after := prune(o)
+		after := runtime.DeepCopyJSON(prune(o))
 		for range r.IntN(5) {
 			after = mutate(r, after, 0).(map[string]any)
 		}

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"bulkhead.dev/bulkhead/internal/finding"
+	"k8s.io/apimachinery/pkg/runtime"
+
 	"bulkhead.dev/bulkhead/internal/fix"
 	"bulkhead.dev/bulkhead/internal/load/kustomize"
 	"bulkhead.dev/bulkhead/internal/load/manifest"
@@ -102,7 +104,7 @@ func harden(objects []*model.Object) []fix.Change {
 		if o.Kind == "Pod" {
 			path, spec = "/spec", o.Map("spec")
 		}
-		after := prune(o.Content)
+		after := runtime.DeepCopyJSON(prune(o.Content))
 		for _, list := range []string{"initContainers", "containers"} {
 			containers, _ := spec[list].([]any)
 			for i := range containers {
@@ -132,7 +134,7 @@ func at2(content map[string]any, path string, rest []string) (any, bool) {
 }
 
 func apply(content map[string]any, e finding.Edit) map[string]any {
-	out, err := fix.Apply(content, []finding.Edit{e})
+	out, err := finding.Apply(content, []finding.Edit{e})
 	if err != nil {
 		return content
 	}

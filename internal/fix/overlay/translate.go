@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"bulkhead.dev/bulkhead/internal/finding"
-	"bulkhead.dev/bulkhead/internal/fix"
 	"bulkhead.dev/bulkhead/internal/model"
 )
 
@@ -80,10 +79,10 @@ func (w *writer) edit(e finding.Edit) error {
 	if err != nil {
 		return err
 	}
-	if w.built, err = fix.Apply(w.built, []finding.Edit{e}); err != nil {
+	if w.built, err = finding.Apply(w.built, []finding.Edit{e}); err != nil {
 		return err
 	}
-	if w.staged, err = fix.Apply(w.staged, []finding.Edit{op}); err != nil {
+	if w.staged, err = finding.Apply(w.staged, []finding.Edit{op}); err != nil {
 		return err
 	}
 	for _, g := range guards {

@@ -3,6 +3,7 @@ package overlay
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math/big"
 	"reflect"
 	"strconv"
@@ -24,31 +25,18 @@ const bookkeeping = "alpha.config.kubernetes.io/transformations"
 // prune drops the fields that are null, which mean the same as none, and what
 // kustomize tells of its own work.
 func prune(o map[string]any) map[string]any {
-	out, _ := withoutNulls(o).(map[string]any)
-	if annotations, ok := model.Get(out, "metadata", "annotations").(map[string]any); ok {
-		delete(annotations, bookkeeping)
+	out := model.WithoutNulls(o)
+	annotations, ok := model.Get(out, "metadata", "annotations").(map[string]any)
+	if _, told := annotations[bookkeeping]; !ok || !told {
+		return out
 	}
+	annotations = maps.Clone(annotations)
+	delete(annotations, bookkeeping)
+	meta := maps.Clone(out["metadata"].(map[string]any))
+	meta["annotations"] = annotations
+	out = maps.Clone(out)
+	out["metadata"] = meta
 	return out
-}
-
-func withoutNulls(v any) any {
-	switch v := v.(type) {
-	case map[string]any:
-		out := make(map[string]any, len(v))
-		for k, e := range v {
-			if e != nil {
-				out[k] = withoutNulls(e)
-			}
-		}
-		return out
-	case []any:
-		out := make([]any, len(v))
-		for i, e := range v {
-			out[i] = withoutNulls(e)
-		}
-		return out
-	}
-	return v
 }
 
 // equal compares values as JSON has them, numbers by what they are worth: on the

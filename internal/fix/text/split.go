@@ -94,23 +94,26 @@ func marker(line []byte, mark string) bool {
 }
 
 // odd refuses characters that YAML 1.1 reads as line breaks and everybody else
-// does not.
+// does not, and those that it does not read.
 func odd(text []byte) error {
-	for i, c := range text {
-		var name string
-		switch {
-		case c == '\r' && (i+1 == len(text) || text[i+1] != '\n'):
-			name = "a carriage return without a line feed"
-		case c == 0xc2 && text[i+1] == 0x85:
-			name = "the line break U+0085"
-		case c == 0xe2 && text[i+1] == 0x80 && text[i+2]&^1 == 0xa8:
-			name = "the line break U+2028 or U+2029"
-		case c == 0xef && text[i+1] == 0xbb && text[i+2] == 0xbf:
-			name = "a byte order mark in its midst"
-		default:
+	for i := 0; i < len(text); {
+		c := text[i]
+		if c >= ' ' && c < 0x7f || c == '\n' || c == '\t' || c == '\r' && i+1 < len(text) && text[i+1] == '\n' {
+			i++
 			continue
 		}
-		return fmt.Errorf("the document has %s, which programs read differently; remove it", name)
+		r, size := utf8.DecodeRune(text[i:])
+		i += size
+		switch {
+		case c == '\r':
+			return errors.New("the document has a carriage return without a line feed, which programs read differently; remove it")
+		case r == 0x85, r == 0x2028, r == 0x2029:
+			return fmt.Errorf("the document has the line break %U, which programs read differently; remove it", r)
+		case r == 0xfeff:
+			return errors.New("the document has a byte order mark in its midst, which programs read differently; remove it")
+		case !printableRune(r):
+			return fmt.Errorf("the document has the control character %U, which kubectl does not read; remove it", r)
+		}
 	}
 	return nil
 }
