@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"slices"
 	"sort"
+	"strconv"
 
 	"bulkhead.dev/bulkhead/internal/finding"
 )
@@ -143,6 +144,12 @@ func (e *editor) run(wanted []int) ([]byte, []string) {
 				e.refused[i] = err
 			}
 		default:
+			if rest := e.blame(more, err); len(rest) < len(more) {
+				if len(rest) > 0 {
+					try(rest)
+				}
+				return
+			}
 			half := len(more) / 2
 			try(more[:half])
 			try(more[half:])
@@ -153,6 +160,62 @@ func (e *editor) run(wanted []int) ([]byte, []string) {
 		try(wanted)
 	}
 	return text, notes
+}
+
+// blame refuses the changes that alone touch a place which cannot be written, and
+// returns the others.
+func (e *editor) blame(wanted []int, err error) []int {
+	var found failures
+	if !errors.As(err, &found) {
+		return wanted
+	}
+	at := make(map[int][][]string, len(wanted))
+	for _, i := range wanted {
+		at[i] = e.touched(e.changes[i])
+	}
+	refused := map[int]bool{}
+	for _, f := range found {
+		place := tokensOf(f.place)
+		suspects := slices.DeleteFunc(slices.Clone(wanted), func(i int) bool {
+			return !slices.ContainsFunc(at[i], func(path []string) bool { return within(path, place) || within(place, path) })
+		})
+		if len(suspects) == 1 {
+			refused[suspects[0]] = true
+			e.refused[suspects[0]] = f.err
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(wanted), func(i int) bool { return refused[i] })
+}
+
+// touched are the paths, from the root of the document, that a change has.
+func (e *editor) touched(c Change) [][]string {
+	o, err := e.object(c)
+	if err != nil {
+		return nil
+	}
+	place := tokensOf(o.place)
+	var out [][]string
+	for _, edit := range c.Edits {
+		if steps, err := pointer(edit.Path); err == nil {
+			out = append(out, slices.Concat(place, steps))
+		}
+	}
+	return out
+}
+
+func tokensOf(place []step) []string {
+	tokens := make([]string, len(place))
+	for i, s := range place {
+		if tokens[i] = s.key; s.key == "" {
+			tokens[i] = strconv.Itoa(s.index)
+		}
+	}
+	return tokens
+}
+
+// within reports whether a path leads to or through another.
+func within(path, outer []string) bool {
+	return len(outer) <= len(path) && slices.Equal(path[:len(outer)], outer)
 }
 
 func (e *editor) read(text []byte) (*tree, error) {

@@ -122,7 +122,11 @@ func (f *flowEditor) add(added []addition) error {
 	at := f.comma(after) + 1
 	if at == 0 {
 		at = f.node.entries[after].end()
-		f.splice(at, at, ",")
+		comma := ","
+		if at > 0 && f.text[at-1] == ':' { // without a value: a:, would be text to YAML 1.1
+			comma = " ,"
+		}
+		f.splice(at, at, comma)
 	} else if after < f.last || f.trailing {
 		text += ","
 	}

@@ -75,6 +75,7 @@ func (e *editor) object(c Change) (located, error) {
 // kept apart until all are made, so that a long list is copied once and not for
 // every item.
 type objects struct {
+	*patcher
 	root    *value
 	changed map[string]graft
 	// around are the places that hold one of those changed.
@@ -82,7 +83,7 @@ type objects struct {
 }
 
 func newObjects(root *value) *objects {
-	return &objects{root: root, changed: map[string]graft{}, around: map[string]bool{}}
+	return &objects{patcher: newPatcher(), root: root, changed: map[string]graft{}, around: map[string]bool{}}
 }
 
 // change makes edits on one object.
@@ -101,7 +102,7 @@ func (o *objects) change(l located, edits []finding.Edit) error {
 			return errors.New("another change of the document has removed the object")
 		}
 	}
-	v, err := apply(g.value, edits)
+	v, err := o.apply(g.value, edits)
 	if err != nil {
 		return err
 	}
@@ -129,6 +130,7 @@ func (o *objects) whole() *value {
 	}
 	grafts := make([]graft, 0, len(o.changed))
 	for _, g := range o.changed {
+		o.settle(g.value)
 		grafts = append(grafts, g)
 	}
 	return grafted(o.root, grafts, 0)

@@ -11,11 +11,26 @@ import (
 	"bulkhead.dev/bulkhead/internal/finding"
 )
 
-// apply returns v with the edits made. A field that is null counts as absent.
-func apply(v *value, edits []finding.Edit) (*value, error) {
+// patcher makes edits. What holds a change is copied once, however many there are:
+// copies that nobody else has are changed in place, until they are settled.
+type patcher struct {
+	own map[*value]bool
+	// undo takes back the edits of the change that is being made.
+	undo []func()
+}
+
+func newPatcher() *patcher { return &patcher{own: map[*value]bool{}} }
+
+// apply returns v with all the edits made, or with none of them. A field that is
+// null counts as absent.
+func (p *patcher) apply(v *value, edits []finding.Edit) (*value, error) {
+	p.undo = p.undo[:0]
 	for _, e := range edits {
-		next, err := applyOne(v, e)
+		next, err := p.one(v, e)
 		if err != nil {
+			for _, back := range slices.Backward(p.undo) {
+				back()
+			}
 			return nil, fmt.Errorf("%s %s: %w", e.Op, e.Path, err)
 		}
 		v = next
@@ -23,7 +38,7 @@ func apply(v *value, edits []finding.Edit) (*value, error) {
 	return v, nil
 }
 
-func applyOne(v *value, e finding.Edit) (*value, error) {
+func (p *patcher) one(v *value, e finding.Edit) (*value, error) {
 	var now *value
 	switch e.Op {
 	case "add", "replace":
@@ -45,7 +60,34 @@ func applyOne(v *value, e finding.Edit) (*value, error) {
 		}
 		return changed(v, now), nil
 	}
-	return edit(v, steps, e.Op, now)
+	return p.edit(v, steps, e.Op, now)
+}
+
+// mine is v, or a copy that may be changed in place.
+func (p *patcher) mine(v *value) *value {
+	if p.own[v] {
+		return v
+	}
+	copied := &value{kind: v.kind, fields: maps.Clone(v.fields), items: slices.Clone(v.items), origin: v}
+	p.own[copied] = true
+	return copied
+}
+
+// settle counts what was changed in place. From then on it is as any other value.
+func (p *patcher) settle(v *value) {
+	if !p.own[v] {
+		return
+	}
+	delete(p.own, v)
+	v.size, v.depth = 1, 0
+	for _, f := range v.fields {
+		p.settle(f)
+		v.count(f)
+	}
+	for _, i := range v.items {
+		p.settle(i)
+		v.count(i)
+	}
 }
 
 // pointer splits an RFC 6901 pointer into its reference tokens.
@@ -82,43 +124,46 @@ func changed(was, now *value) *value {
 	return &copied
 }
 
-// edit makes one edit below v, which is copied along the path and no further.
-func edit(v *value, steps []string, op string, now *value) (*value, error) {
+// edit makes one edit below v.
+func (p *patcher) edit(v *value, steps []string, op string, now *value) (*value, error) {
 	switch v.kind {
 	case mapping:
-		return editField(v, steps, op, now)
+		return p.editField(v, steps, op, now)
 	case list:
-		return editItem(v, steps, op, now)
+		return p.editItem(v, steps, op, now)
 	}
 	return nil, fmt.Errorf("there is no map or list to hold %q", steps[0])
 }
 
-func editField(v *value, steps []string, op string, now *value) (*value, error) {
+func (p *patcher) editField(v *value, steps []string, op string, now *value) (*value, error) {
 	name := steps[0]
-	field := v.fields[name]
+	field, had := v.fields[name]
 	absent := field == nil || field.null()
 	if absent && (len(steps) > 1 || op != "add") {
 		return nil, fmt.Errorf("there is no field %q", name)
 	}
-	fields := maps.Clone(v.fields)
-	switch {
-	case len(steps) > 1:
-		inner, err := edit(field, steps[1:], op, now)
-		if err != nil {
-			return nil, err
+	if len(steps) > 1 {
+		inner, err := p.edit(field, steps[1:], op, now)
+		if err != nil || inner == field {
+			return v, err
 		}
-		fields[name] = inner
-	case op == "remove":
-		delete(fields, name)
-	case field != nil:
-		fields[name] = changed(field, now)
-	default:
-		fields[name] = now
+		now = inner
+	} else if had && op != "remove" {
+		now = changed(field, now)
 	}
-	return changed(v, mapOf(fields)), nil
+	v = p.mine(v)
+	p.undo = append(p.undo, func() {
+		if v.fields[name] = field; !had {
+			delete(v.fields, name)
+		}
+	})
+	if v.fields[name] = now; now == nil {
+		delete(v.fields, name)
+	}
+	return v, nil
 }
 
-func editItem(v *value, steps []string, op string, now *value) (*value, error) {
+func (p *patcher) editItem(v *value, steps []string, op string, now *value) (*value, error) {
 	i, err := index(steps[0], len(v.items))
 	if err != nil {
 		return nil, err
@@ -126,22 +171,30 @@ func editItem(v *value, steps []string, op string, now *value) (*value, error) {
 	if i == len(v.items) && (op != "add" || len(steps) > 1) {
 		return nil, fmt.Errorf("the list has no item %s", steps[0])
 	}
-	items := slices.Clone(v.items)
-	switch {
-	case len(steps) > 1:
-		inner, err := edit(items[i], steps[1:], op, now)
-		if err != nil {
-			return nil, err
+	if len(steps) > 1 {
+		inner, err := p.edit(v.items[i], steps[1:], op, now)
+		if err != nil || inner == v.items[i] {
+			return v, err
 		}
-		items[i] = inner
-	case op == "remove":
-		items = slices.Delete(items, i, i+1)
-	case op == "add":
-		items = slices.Insert(items, i, now)
-	default:
-		items[i] = changed(items[i], now)
+		op, now = "replace", inner
+	} else if op == "replace" {
+		now = changed(v.items[i], now)
 	}
-	return changed(v, listOf(items)), nil
+	v = p.mine(v)
+	switch op {
+	case "remove":
+		gone := v.items[i]
+		v.items = slices.Delete(v.items, i, i+1)
+		p.undo = append(p.undo, func() { v.items = slices.Insert(v.items, i, gone) })
+	case "add":
+		v.items = slices.Insert(v.items, i, now)
+		p.undo = append(p.undo, func() { v.items = slices.Delete(v.items, i, i+1) })
+	default:
+		was := v.items[i]
+		v.items[i] = now
+		p.undo = append(p.undo, func() { v.items[i] = was })
+	}
+	return v, nil
 }
 
 // index reads a reference token as a place in a list of n items: n itself, also

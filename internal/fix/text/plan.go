@@ -17,6 +17,25 @@ type plan struct {
 	// now is what anchored nodes will mean. An alias whose place is to mean
 	// something else is written out.
 	now map[*node]*value
+	// place is where the plan is at, and failures what cannot be written.
+	place    []step
+	failures failures
+}
+
+// failures say of places in a document why they cannot be written, so that all
+// changes that cannot be made are found at once.
+type failures []failure
+
+type failure struct {
+	place []step
+	err   error
+}
+
+func (f failures) Error() string { return f[0].err.Error() }
+
+// fail notes why the place where the plan is at cannot be written.
+func (p *plan) fail(err error) {
+	p.failures = append(p.failures, failure{slices.Clone(p.place), err})
 }
 
 // splice replaces a range of the text.
@@ -43,7 +62,10 @@ func rewrite(t *tree, want *value, w writer) ([]byte, []string, error) {
 			return nil, nil, err
 		}
 	} else if err := p.fit(t.root, want, spot{block: !t.json, lead: -1}); err != nil {
-		return nil, nil, err
+		p.fail(err)
+	}
+	if len(p.failures) > 0 {
+		return nil, nil, p.failures
 	}
 	text, err := p.apply()
 	return text, p.notes, err
@@ -184,6 +206,12 @@ func (p *plan) fitMap(n *node, want *value, at spot) error {
 			p.notes = append(p.notes, fmt.Sprintf("line %d: what is merged there (<<) was written out, because a field of it is not wanted here", e.key.line))
 		}
 	}
+	written := map[string]string{} // what a key means, by its text
+	if slices.ContainsFunc(keys(want), func(k string) bool { return !own[k] }) {
+		for _, e := range n.entries {
+			written[string(p.text[e.key.body:e.key.end])] = e.name
+		}
+	}
 	var added []addition
 	for _, k := range keys(want) {
 		w := want.fields[k]
@@ -196,7 +224,7 @@ func (p *plan) fitMap(n *node, want *value, at spot) error {
 			}
 			p.notes = append(p.notes, fmt.Sprintf("line %d: field %s was written into the map, where it takes the place of the merged one (<<)", n.line, k))
 		}
-		if slices.ContainsFunc(n.entries, func(e entry) bool { return e.name != k && string(p.text[e.key.body:e.key.end]) == k }) {
+		if name, ok := written[k]; ok && name != k {
 			return fmt.Errorf("line %d: key %s is there, and YAML 1.1 reads it as something else; quote it first", n.line, k)
 		}
 		added = append(added, addition{last, k, w})
@@ -277,9 +305,15 @@ func (p *plan) fitEntries(n *node, kept []bool, added []addition, want func(int)
 		if e.key != nil {
 			in.lead = p.behindColon(e)
 		}
-		if err := p.fit(e.value, want(i), in); err != nil {
-			return err
+		s := step{index: i}
+		if e.key != nil {
+			s = step{key: e.name}
 		}
+		p.place = append(p.place, s)
+		if err := p.fit(e.value, want(i), in); err != nil {
+			p.fail(err)
+		}
+		p.place = p.place[:len(p.place)-1]
 	}
 	if !slices.Contains(kept, false) && len(added) == 0 {
 		return nil
