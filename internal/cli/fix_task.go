@@ -94,10 +94,24 @@ func refuseAll(changes []fix.Change, why string) *fix.Result {
 }
 
 func (r *repair) root(ctx context.Context, root string, changes []fix.Change) (*fix.Result, error) {
+	plan := r.kustomization
 	if helm.IsChart(root) {
-		return r.chart(ctx, root, changes)
+		plan = r.chart
 	}
-	return r.kustomization(ctx, root, changes)
+	result, err := plan(ctx, root, changes)
+	if err != nil {
+		return nil, err
+	}
+	for path, data := range result.Files {
+		before := r.originals.of(path)
+		if err := (files.File{Path: path, Before: before, After: data}).Check(); err != nil {
+			return refuseAll(changes, err.Error()), nil
+		}
+		if err := fix.ByHand(path, before); err != nil && !r.generated {
+			return refuseAll(changes, err.Error()), nil
+		}
+	}
+	return result, nil
 }
 
 // replacements says of each finding that stands in a plain file what its fix

@@ -13,13 +13,11 @@ import (
 // header calls generated is refused unless generated files are allowed.
 func Plain(file string, data []byte, changes []Change, generated bool) *Result {
 	r := &Result{Files: map[string][]byte{}, Refused: map[int]string{}}
-	if !generated {
-		if why := Generated(data); why != "" {
-			for i := range changes {
-				r.Refused[i] = fmt.Sprintf("%s %s; change its source, or allow it with --generated", file, why)
-			}
-			return r
+	if err := ByHand(file, data); err != nil && !generated {
+		for i := range changes {
+			r.Refused[i] = err.Error()
 		}
+		return r
 	}
 	edits := make([]text.Change, len(changes))
 	for i, c := range changes {
@@ -48,6 +46,14 @@ var (
 	notByHand     = regexp.MustCompile(`(?i)\bdo not\b.{0,20}\b(edit|modify|change)|\bauto-?generated\b`)
 	helmSource    = regexp.MustCompile(`^# Source: (\S+/(templates|charts|crds)/\S+)`)
 )
+
+// ByHand says why a file is not to be changed by hand, nil where it may be.
+func ByHand(file string, data []byte) error {
+	if why := Generated(data); why != "" {
+		return fmt.Errorf("%s %s; change its source, or allow it with --generated", file, why)
+	}
+	return nil
+}
 
 // Generated says, of a file that another one makes, what its header tells of
 // that; empty for a file that people keep. It looks at the comments before the

@@ -217,20 +217,20 @@ func (r *run) at(ctx context.Context, at place, changes []Change) (*Result, erro
 // oneByOne looks which of the fixes of objects whose change was refused as a
 // whole can be written.
 func (r *run) oneByOne(ctx context.Context, at place, wishes []*wish, refused map[int]string) (*Result, error) {
-	mutate := r.Mutate()
+	var again []*wish
+	for i, w := range wishes {
+		if refused[i] != "" && len(w.controls) > 1 {
+			again = append(again, w)
+		}
+	}
+	if err := r.whatFits(ctx, at, again); err != nil {
+		return nil, err
+	}
 	var changes []Change
 	var kept []int
 	why := map[int]string{}
 	for i, w := range wishes {
-		if refused[i] != "" && len(w.controls) > 1 {
-			if err := r.whatFits(ctx, at, w, mutate); err != nil {
-				return nil, err
-			}
-		} else if refused[i] != "" {
-			why[i] = refused[i]
-			continue
-		}
-		if w.change == nil {
+		if w.change == nil || refused[i] != "" && len(w.controls) == 1 {
 			why[i] = refused[i]
 			continue
 		}
@@ -250,27 +250,45 @@ func (r *run) oneByOne(ctx context.Context, at place, wishes []*wish, refused ma
 	return result, nil
 }
 
-// whatFits leaves those fixes of an object that can be written together.
-func (r *run) whatFits(ctx context.Context, at place, w *wish, mutate Mutate) error {
-	var fitting []string
-	w.change = nil
-	for _, c := range w.controls {
-		try := slices.Concat(fitting, []string{c})
-		change, failed := Compose(ctx, w.object, try, mutate)
-		if failed[c] != nil || change == nil {
+// whatFits leaves those fixes of objects that can be written together. It tries
+// one more fix of each object at a time, so that the file is written no more often
+// than an object has fixes.
+func (r *run) whatFits(ctx context.Context, at place, wishes []*wish) error {
+	mutate := r.Mutate()
+	fitting := make(map[*wish][]string, len(wishes))
+	most := 0
+	for _, w := range wishes {
+		w.change = nil
+		most = max(most, len(w.controls))
+	}
+	for n := range most {
+		var changes []Change
+		var tried []*wish
+		for _, w := range wishes {
+			if n >= len(w.controls) {
+				continue
+			}
+			c := w.controls[n]
+			change, failed := Compose(ctx, w.object, slices.Concat(fitting[w], []string{c}), mutate)
+			if failed[c] == nil && change != nil {
+				changes, tried = append(changes, *change), append(tried, w)
+			}
+		}
+		if len(changes) == 0 {
 			continue
 		}
-		result, err := r.at(ctx, at, []Change{*change})
+		result, err := r.at(ctx, at, changes)
 		if err != nil {
 			return err
 		}
-		if reason := result.Refused[0]; reason != "" {
-			if a := r.attempts[target{c, w.object}]; a != nil {
+		for i, w := range tried {
+			c := w.controls[n]
+			if reason := result.Refused[i]; reason == "" {
+				fitting[w], w.change = append(fitting[w], c), &changes[i]
+			} else if a := r.attempts[target{c, w.object}]; a != nil {
 				a.cause, a.reason = finding.LeftRefused, reason
 			}
-			continue
 		}
-		fitting, w.change = try, change
 	}
 	return nil
 }
