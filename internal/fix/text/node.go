@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 
 	yaml "go.yaml.in/yaml/v4"
 )
@@ -353,6 +354,9 @@ func (r *reader) fieldValue(out, key *node, v *yaml.Node, depth int) (*node, err
 	at := key.end
 	if colon := r.skip(key.end); colon < len(r.text) && r.text[colon] == ':' {
 		at = colon + 1
+	}
+	if out.flow && at > key.end && at < len(r.text) && strings.IndexByte(",]}", r.text[at]) >= 0 && r.text[key.body] != '"' && r.text[key.body] != '\'' {
+		return nil, r.errorf(v, "programs disagree whether the colon in %s is part of the text; write a space behind it", r.text[key.body:at+1])
 	}
 	n := &node{start: at, body: at, end: at, value: scalarOf(nil), line: key.line, column: v.Column}
 	return n, nil
