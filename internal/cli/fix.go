@@ -129,6 +129,10 @@ func runFix(ctx context.Context, env *Env, f *fixFlags, paths []string) error {
 		}
 	}
 	out, err := fix.Run(ctx, task)
+	if errors.Is(err, errQuit) {
+		fmt.Fprintln(env.Stderr, "\nNothing was changed.")
+		return nil
+	}
 	if err != nil {
 		return err
 	}

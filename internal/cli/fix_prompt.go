@@ -33,6 +33,9 @@ func newPrompt(env *Env, rules map[string]*check.Control) (func(context.Context,
 	return p.ask, nil
 }
 
+// errQuit is the answer of who wants nothing changed after all.
+var errQuit = errors.New("quit")
+
 const promptHelp = `y  make this fix
 n  leave this finding
 a  make this fix for every object
@@ -55,7 +58,7 @@ func (p *prompt) ask(ctx context.Context, control string, found []*fix.Found, c 
 		fmt.Fprint(p.env.Stderr, "Make this fix [y,n,a,d,q,?]? ")
 		line, err := p.in.ReadString('\n')
 		if errors.Is(err, io.EOF) {
-			return false, context.Canceled
+			return false, errQuit
 		}
 		if err != nil {
 			return false, err
@@ -72,7 +75,7 @@ func (p *prompt) ask(ctx context.Context, control string, found []*fix.Found, c 
 			p.rest = "d"
 			return false, nil
 		case "q", "quit":
-			return false, context.Canceled
+			return false, errQuit
 		default:
 			fmt.Fprint(p.env.Stderr, promptHelp)
 		}

@@ -80,7 +80,7 @@ func (r *run) wishes() ([]*wish, map[*model.Object]place) {
 	var wishes []*wish
 	for _, k := range r.order {
 		a := r.attempts[k]
-		if a.reason != "" {
+		if a.reason != "" || !r.searches[k.object].allows(k.control) {
 			continue
 		}
 		if wanted[k.object] == nil {

@@ -61,8 +61,13 @@ type Outcome struct {
 	After *Assessment
 }
 
-// rounds is how often a plan is made again without what was not proven.
-const rounds = 5
+// rounds is how often a plan is made again without what was not proven; in the
+// first searching of them, fixes of an object that bring another finding are told
+// apart.
+const (
+	rounds    = 16
+	searching = 12
+)
 
 // target is one fix: all failures of a control on an object.
 type target struct {
@@ -90,6 +95,9 @@ type run struct {
 	// further are controls to fix on an object because another fix made them fail:
 	// a pod that leaves the node's namespaces is asked for one of its own.
 	further map[*model.Object]map[string]bool
+	// searches tell fixes apart of which one brings another finding.
+	searches map[*model.Object]*search
+	round    int
 }
 
 // Run plans the changes, proves them by a second scan of the files as they would
@@ -99,18 +107,21 @@ func Run(ctx context.Context, t Task) (*Outcome, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &run{Task: t, before: before, tally: tallyOf(before), attempts: map[target]*attempt{}, further: map[*model.Object]map[string]bool{}}
+	r := &run{Task: t, before: before, tally: tallyOf(before), attempts: map[target]*attempt{}, further: map[*model.Object]map[string]bool{}, searches: map[*model.Object]*search{}}
 	out := &Outcome{Problems: before.Problems}
 	r.choose(out)
 	if err := r.confirm(ctx); err != nil {
 		return nil, err
 	}
-	for range rounds {
+	for r.round = range rounds {
 		p, err := r.plan(ctx)
 		if err != nil {
 			return nil, err
 		}
 		if len(p.files) == 0 {
+			if r.nextStep() {
+				continue
+			}
 			r.settle(out)
 			return out, nil
 		}
@@ -255,7 +266,7 @@ func (r *run) prove(ctx context.Context, p *plan, after *Assessment) bool {
 			proven = false
 		}
 	}
-	return proven
+	return !r.nextStep() && proven
 }
 
 // removed reports whether a fix removed findings, and notes those that it left.
@@ -322,26 +333,31 @@ func (r *run) uncovered(out *Outcome) {
 	}
 }
 
-// takeBack gives up the fixes of an object, or, if that one is not changed, all
-// of its root; of everything, if there is no object.
+// takeBack gives up the fixes of an object that bring another finding; if that one
+// is not changed, all of its namespace, its root, or everything.
 func (r *run) takeBack(p *plan, root string, object *finding.Ref, reason string) {
 	give := func(which func(target) bool) bool {
 		any := false
 		for k := range p.targets {
-			if a := r.attempts[k]; which(k) {
-				a.cause, a.reason = finding.LeftUnproven, reason
+			if which(k) {
+				r.giveUp(k, reason)
 				any = true
 			}
 		}
 		return any
 	}
 	rootOf := func(k target) string { return r.attempts[k].findings[0].Root }
-	if object != nil && (give(func(k target) bool { return rootOf(k) == root && k.object.Ref() == *object }) ||
+	if object != nil && (r.suspect(p, func(k target) bool { return rootOf(k) == root && k.object.Ref() == *object }, reason) ||
 		give(func(k target) bool { return rootOf(k) == root && k.object.Ref().InNamespace() == object.InNamespace() }) ||
 		give(func(k target) bool { return rootOf(k) == root })) {
 		return
 	}
 	give(func(target) bool { return true })
+}
+
+func (r *run) giveUp(k target, reason string) {
+	a := r.attempts[k]
+	a.cause, a.reason = finding.LeftUnproven, reason
 }
 
 // settle tells what is left, and why.

@@ -121,6 +121,17 @@ func TestRun(t *testing.T) {
 			"a": func(m map[string]any) { delete(m, "a"); delete(m, "covers"); m["b"] = true }, "b": func(map[string]any) {}}}, "af", ""},
 		{"what is covered is fixed too", toy{files: map[string]map[string]any{"f": {"a": true, "covers": true}}, mutations: map[string]func(map[string]any){
 			"a": func(m map[string]any) { delete(m, "a"); m["b"] = true }}}, "af", ""},
+		{"one of several fixes that brings another finding", toy{files: one("a", "b", "d"), mutations: map[string]func(map[string]any){"b": func(m map[string]any) { delete(m, "b"); m["c"] = true }, "c": func(map[string]any) {}}},
+			"af df", "bf: the change brings another finding: c: "},
+		{"two of several fixes that bring another finding", toy{files: one("a", "b", "c"), mutations: map[string]func(map[string]any){"a": func(m map[string]any) { delete(m, "a"); m["d"] = true },
+			"b": func(m map[string]any) { delete(m, "b"); m["d"] = true }, "d": func(map[string]any) {}}}, "cf", "af: the change brings another finding: d:  bf: the change brings another finding: d: "},
+		{"two fixes that only together bring another finding", toy{files: one("a", "b"), mutations: map[string]func(map[string]any){"a": func(m map[string]any) { delete(m, "a"); delete(m, "d") },
+			"b": func(m map[string]any) {
+				delete(m, "b")
+				if m["a"] == nil {
+					m["d"] = true
+				}
+			}, "d": func(map[string]any) {}}}, "af", "bf: the change brings another finding: d: "},
 		{"a fix that fails", toy{files: one("a", "b"), mutations: map[string]func(map[string]any){"a": func(m map[string]any) { m["error"] = true }}}, "bf", "af: too expensive"},
 		{"a fix that makes the file unreadable", toy{files: one("a"), unreadable: "d", mutations: map[string]func(map[string]any){"a": func(m map[string]any) { delete(m, "a"); m["d"] = int64(1) }}},
 			"", "af: the changed file cannot be read: f: cannot be read"},

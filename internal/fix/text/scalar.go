@@ -1,12 +1,12 @@
 package text
 
 import (
-	"fmt"
-	"math"
 	"strings"
 
 	yamlv2 "go.yaml.in/yaml/v2"
 	yaml "go.yaml.in/yaml/v4"
+
+	"bulkhead.dev/bulkhead/internal/yaml11"
 )
 
 // scalars reads YAML scalars as kubectl does, by YAML 1.1, and decides how a
@@ -28,79 +28,24 @@ func newScalars() *scalars {
 func (s *scalars) value(n *yaml.Node) (any, error) {
 	switch {
 	case n.Style&yaml.TaggedStyle != 0:
-		return tagged(n)
-	case n.Style != 0 || n.Tag == "!" || !ambiguous(n.Value):
+		return yaml11.Tagged(n.Tag, n.Value)
+	case n.Style != 0 || n.Tag == "!" || !yaml11.Ambiguous(n.Value):
 		return n.Value, nil
 	}
 	if v, ok := s.resolved[n.Value]; ok {
 		return v, nil
 	}
-	v, err := resolve(n.Value)
+	v, err := yaml11.Resolve(n.Value)
 	if err == nil && len(s.resolved) < maxKept {
 		s.resolved[n.Value] = v
 	}
 	return v, err
 }
 
-// ambiguous reports whether a plain scalar may be something else than a string:
-// a number begins with a digit, a sign or a dot; the words are at most five long.
-func ambiguous(v string) bool {
-	if v == "" {
-		return true
-	}
-	switch c := v[0]; {
-	case c >= '0' && c <= '9', c == '+', c == '-', c == '.', c == '~', c == '<', c == '=':
-		return true
-	default:
-		return len(v) <= 5 && strings.IndexByte("yYnNtTfFoO", c) >= 0
-	}
-}
-
-// resolve asks the YAML 1.1 library what a plain scalar means.
-func resolve(v string) (any, error) {
-	if strings.ContainsAny(v, "\n:#{}[],&*!|>'\"%@`") {
-		return v, nil // no number and no word has these; as a document they would mean something else
-	}
-	var out any
-	if err := yamlv2.Unmarshal([]byte(v), &out); err != nil {
-		return v, nil
-	}
-	return jsonValue(out, v)
-}
-
-// tagged resolves a scalar with an explicit tag, such as !!str 5.
-func tagged(n *yaml.Node) (any, error) {
-	tag := n.Tag
-	if strings.HasPrefix(tag, "tag:") {
-		tag = "!<" + tag + ">"
-	}
-	var out any
-	if err := yamlv2.Unmarshal(fmt.Appendf(nil, "%s %q", tag, n.Value), &out); err != nil {
-		return nil, fmt.Errorf("value %q does not fit its tag %s", n.Value, n.Tag)
-	}
-	return jsonValue(out, n.Value)
-}
-
-// jsonValue turns what the library made of a scalar into what JSON can hold.
-func jsonValue(v any, written string) (any, error) {
-	switch v := v.(type) {
-	case nil, bool, string:
-		return v, nil
-	case int, int64, uint64:
-		return numberOf(v)
-	case float64:
-		if math.IsInf(v, 0) || math.IsNaN(v) {
-			return nil, fmt.Errorf("%s has no form in JSON, which the API speaks", written)
-		}
-		return wholeNumber(v)
-	}
-	return written, nil
-}
-
 // plainInBlock reports whether text, written without quotes as a value or key of
 // a block, is read as that string by YAML 1.1 and 1.2.
 func (s *scalars) plainInBlock(text string) bool {
-	if simple(text) && !ambiguous(text) {
+	if simple(text) && !yaml11.Ambiguous(text) {
 		return true
 	}
 	if known, ok := s.plain[text]; ok {
@@ -139,7 +84,7 @@ func reads(text string) bool {
 	if strings.Trim(text, "0123456789_.:,+-eE") == "" {
 		return false // 12:30:45 is a number to some who read YAML 1.1
 	}
-	if v, err := resolve(text); err != nil || v != any(text) {
+	if v, err := yaml11.Resolve(text); err != nil || v != any(text) {
 		return false
 	}
 	doc := []byte("k: " + text + "\n" + text + ": v\n")

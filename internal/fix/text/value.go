@@ -6,6 +6,8 @@ import (
 	"math"
 	"strconv"
 	"unicode/utf8"
+
+	"bulkhead.dev/bulkhead/internal/yaml11"
 )
 
 // Limits bound what a document, and what is written into it, may cost. They are
@@ -166,16 +168,12 @@ func jsonNumber(text string) (any, error) {
 	return wholeNumber(f)
 }
 
-// wholeNumber is an int64 where the float is whole and exact, as kubectl's way
-// through JSON has it.
+// wholeNumber is a float that JSON can hold, as kubectl's way through JSON has it.
 func wholeNumber(f float64) (any, error) {
-	switch {
-	case math.IsInf(f, 0) || math.IsNaN(f):
+	if math.IsInf(f, 0) || math.IsNaN(f) {
 		return nil, fmt.Errorf("%v has no form in JSON, which the API speaks", f)
-	case f == math.Trunc(f) && math.Abs(f) < 1<<53:
-		return int64(f), nil
 	}
-	return f, nil
+	return yaml11.WholeNumber(f), nil
 }
 
 // equal compares what values mean. Both are within limits, and what an edit left

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	yaml "go.yaml.in/yaml/v4"
+
+	"bulkhead.dev/bulkhead/internal/yaml11"
 )
 
 // writer writes new values in the style of a document.
@@ -189,7 +191,7 @@ func (w *writer) scalar(v any, flow bool, was yaml.Style) (string, error) {
 func writeFloat(v float64) (string, error) {
 	for _, format := range []byte{'g', 'f', 'e'} {
 		text := strconv.FormatFloat(v, format, -1, 64)
-		old, err := resolve(text)
+		old, err := yaml11.Resolve(text)
 		var now any
 		if err == nil && yaml.Unmarshal([]byte(text), &now) == nil && old == any(v) {
 			if n, err := numberOf(now); err == nil && n == any(v) {

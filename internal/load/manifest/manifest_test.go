@@ -175,7 +175,7 @@ func TestHarmless(t *testing.T) {
 // scalarCases are scalars whose meaning differs between versions of YAML.
 var scalarCases = strings.Fields(`yes no on off y n Y N true True TRUE false null Null ~ 0 -0 007 010 0o17 0x1F 0b11
 	1_000 1e3 1.5 -1.5e-3 .5 5. +7 1e400 9223372036854775807 9223372036854775808 18446744073709551616 -9223372036854775809
-	2001-01-01 2001-01-01T00:00:00Z 12:30:45 1.2.3 v1 10m 100Mi 0.5 -- - . .. +. 1,2 12e03 "yes" 'no' !!str\ 5 NULL nULL
+	2001-01-01 2001-01-01T00:00:00Z 12:30:45 1.2.3 v1 10m 100Mi 0.5 -- - . .. +. 1,2 12e03 --- ---x .... -.- << = "yes" 'no' !!str\ 5 NULL nULL
 	10.0 1e2 0.1e1 123456789012345678901234567890 1.0 -0.0 0.0`)
 
 // TestScalars compares every scalar with kubectl's own way: sigs.k8s.io/yaml to
