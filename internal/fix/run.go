@@ -337,14 +337,14 @@ func (r *run) uncovered(out *Outcome) {
 // is not changed, all of its namespace, its root, or everything.
 func (r *run) takeBack(p *plan, root string, object *finding.Ref, reason string) {
 	give := func(which func(target) bool) bool {
-		any := false
+		given := false
 		for k := range p.targets {
 			if which(k) {
 				r.giveUp(k, reason)
-				any = true
+				given = true
 			}
 		}
-		return any
+		return given
 	}
 	rootOf := func(k target) string { return r.attempts[k].findings[0].Root }
 	if object != nil && (r.suspect(p, func(k target) bool { return rootOf(k) == root && k.object.Ref() == *object }, reason) ||

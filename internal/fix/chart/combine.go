@@ -39,9 +39,7 @@ func (p *Planner) combine(ctx context.Context, g *goal) ([]*trial, error) {
 func (g *goal) choose() []*trial {
 	var all []*trial
 	for _, trials := range g.accepted {
-		for _, t := range trials {
-			all = append(all, t)
-		}
+		all = append(all, trials...)
 	}
 	slices.SortStableFunc(all, compareTrials)
 	covered := map[*field]bool{}

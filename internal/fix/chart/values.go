@@ -18,7 +18,7 @@ import (
 // out as wanted then is not done: another values file may have the last word.
 func (p *Planner) write(ctx context.Context, g *goal, chosen []*trial) (map[string][]byte, error) {
 	for len(chosen) > 0 {
-		edited, notes, kept := p.edit(g, chosen)
+		edited, notes, kept := p.edit(chosen)
 		chosen = kept
 		if len(chosen) == 0 {
 			break
@@ -60,7 +60,7 @@ func (p *Planner) write(ctx context.Context, g *goal, chosen []*trial) (map[stri
 
 // edit makes the assignments in the text, and leaves out the trials that the
 // text cannot take.
-func (p *Planner) edit(g *goal, chosen []*trial) (edited []byte, notes []string, kept []*trial) {
+func (p *Planner) edit(chosen []*trial) (edited []byte, notes []string, kept []*trial) {
 	edited = p.chart.Values
 	for _, t := range chosen {
 		next, said, err := editAll(edited, p.chart.Effective, t.assignments)

@@ -139,7 +139,7 @@ func linesOf(file string, change Change) int {
 					child = n.Content[i+1]
 				}
 				if n.Kind == yaml.MappingNode && at.Value == s || n.Kind == yaml.SequenceNode && fmt.Sprint(i) == s {
-					found, lines = true, 0
+					found = true
 					if following < len(n.Content) {
 						next = n.Content[following].Line
 					}

@@ -261,7 +261,7 @@ func (r request) renderEach(ctx context.Context, started time.Time) (response, e
 	c := &collector{contents: map[string]int{}, documents: map[wireShared]int{}, left: r.EachBytes}
 	// What the chart takes as it is tells what is slow.
 	patience := r.Options.Limits.Timeout
-	t.renderWithin(ctx, values, nil, patience)
+	_, _ = t.renderWithin(ctx, values, nil, patience)
 	patience = min(patience, max(slowFrom, slow*time.Since(started)))
 	for _, override := range r.Each {
 		documents, err := t.renderWithin(ctx, values, override, patience)
