@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
+	"sync/atomic"
 )
 
 const (
@@ -17,6 +18,9 @@ const (
 	// larger scan: as much as in a small one, so that collecting costs no more
 	// for each object.
 	garbagePercent = 100
+	// fixPercent is the same for a fix, which makes twice the garbage of a scan and
+	// is to be done soon.
+	fixPercent = 150
 )
 
 // spendMemory collects little garbage as long as the process is small, and then
@@ -28,6 +32,16 @@ func spendMemory() {
 	watchGarbage()
 }
 
+// enough says that memory is no longer spared.
+var enough atomic.Bool
+
+// moreMemory trades memory for time.
+func moreMemory() {
+	enough.Store(true)
+	debug.SetGCPercent(fixPercent)
+	debug.SetMemoryLimit(math.MaxInt64)
+}
+
 // watchGarbage looks, after each collection, at what is still in use. The limit
 // grows with that: were all of ease given at once, what stays in use would lie
 // scattered over it, with holes between that nothing fits into.
@@ -35,6 +49,9 @@ func watchGarbage() {
 	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
 	sentinel := new([16]byte)
 	runtime.AddCleanup(sentinel, func(int) {
+		if enough.Load() {
+			return
+		}
 		metrics.Read(live)
 		inUse := int64(live[0].Value.Uint64())
 		if inUse < ease/2 {

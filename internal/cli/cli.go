@@ -20,6 +20,9 @@ type Env struct {
 	Getenv         func(string) string
 	// Self is the path of this program, which it starts to render charts.
 	Self string
+	// MoreMemory, if there is any, is called by what is to be done soon at the price of
+	// memory.
+	MoreMemory func()
 }
 
 // Run executes a command and returns the exit code. What went wrong is written

@@ -122,6 +122,9 @@ func runFix(ctx context.Context, env *Env, f *fixFlags, paths []string) error {
 		return usageError{errors.New("standard input cannot be fixed where it stands: save it to a file first")}
 	}
 	r.paths = paths
+	if env.MoreMemory != nil {
+		env.MoreMemory()
+	}
 	task := r.task(paths)
 	if f.interactive {
 		if task.Confirm, err = newPrompt(env, r.rules); err != nil {
@@ -143,8 +146,8 @@ func runFix(ctx context.Context, env *Env, f *fixFlags, paths []string) error {
 	if err := r.write(ctx, out, result); err != nil {
 		return err
 	}
-	if n := len(out.Problems); n > 0 && !f.allowIncomplete {
-		return outcomeError{exitIncomplete, fmt.Sprintf("bulkhead: %d inputs could not be read, so what is wrong in them is not fixed (--allow-incomplete accepts that)", n)}
+	if n := len(out.Problems) + len(out.Unknown); n > 0 && !f.allowIncomplete {
+		return outcomeError{exitIncomplete, fmt.Sprintf("bulkhead: %d inputs could not be read or judged, so what is wrong in them is not fixed (--allow-incomplete accepts that)", n)}
 	}
 	return nil
 }
@@ -220,7 +223,7 @@ func (r *repair) choose(f *finding.Finding, control string) (bool, finding.LeftC
 // result assembles what the reports say.
 func (r *repair) result(ctx context.Context, paths []string, out *fix.Outcome) (*finding.FixResult, error) {
 	result := &finding.FixResult{APIVersion: finding.APIVersion, Kind: finding.FixResultKind, Tool: finding.Tool{Name: "bulkhead", Version: version()},
-		Inputs: paths, Written: !r.dryRun, Left: out.Left, Notes: out.Notes, Problems: out.Problems}
+		Inputs: paths, Written: !r.dryRun, Left: out.Left, Notes: out.Notes, Problems: out.Problems, Unknown: out.Unknown}
 	for _, f := range out.Fixed() {
 		result.Fixed = append(result.Fixed, finding.FixedFinding{Finding: f.Finding})
 	}

@@ -52,7 +52,7 @@ func (r *repair) assess(ctx context.Context, paths []string, standIns fix.Files)
 		return nil, err
 	}
 	waivers.Apply(out, time.Now())
-	a := &fix.Assessment{Problems: snapshot.Problems, Findings: make([]fix.Found, len(out.Findings))}
+	a := &fix.Assessment{Problems: snapshot.Problems, Unknown: out.Unmet, Findings: make([]fix.Found, len(out.Findings))}
 	for i, f := range out.Findings {
 		a.Findings[i] = fix.Found{Finding: f.Finding, Of: f.Of}
 	}

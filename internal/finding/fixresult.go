@@ -20,6 +20,8 @@ type FixResult struct {
 	Notes    []string  `json:"notes,omitempty"`
 	Rules    []Rule    `json:"rules"`
 	Problems []Problem `json:"problems,omitempty"`
+	// Unknown is what could not be judged, and so is not fixed.
+	Unknown []Unmet `json:"unknown,omitempty"`
 }
 
 // FixSummary counts findings.

@@ -23,6 +23,7 @@ type Assessment struct {
 	// Findings are in the order of reports.
 	Findings []Found
 	Problems []finding.Problem
+	Unknown  []finding.Unmet
 }
 
 // Files are contents that stand in for those on disk, by path.
@@ -57,6 +58,8 @@ type Outcome struct {
 	// Objects counts those that are changed.
 	Objects  int
 	Problems []finding.Problem
+	// Unknown is what could not be judged, and so is not fixed.
+	Unknown []finding.Unmet
 	// After is the second scan; nil where there was nothing to change.
 	After *Assessment
 }
@@ -108,7 +111,7 @@ func Run(ctx context.Context, t Task) (*Outcome, error) {
 		return nil, err
 	}
 	r := &run{Task: t, before: before, tally: tallyOf(before), attempts: map[target]*attempt{}, further: map[*model.Object]map[string]bool{}, searches: map[*model.Object]*search{}}
-	out := &Outcome{Problems: before.Problems}
+	out := &Outcome{Problems: before.Problems, Unknown: r.unjudged()}
 	r.choose(out)
 	if err := r.confirm(ctx); err != nil {
 		return nil, err
@@ -166,6 +169,22 @@ func (r *run) choose(out *Outcome) {
 		}
 		r.attempts[k].findings = append(r.attempts[k].findings, f)
 	}
+}
+
+// unjudged lists what controls that are asked for could not observe: what is wrong
+// there is not known, and not fixed.
+func (r *run) unjudged() []finding.Unmet {
+	var out []finding.Unmet
+	for _, u := range r.before.Unknown {
+		u.Controls = slices.DeleteFunc(slices.Clone(u.Controls), func(c string) bool {
+			wanted, _, reason := r.Choose(&finding.Finding{Control: c, Severity: finding.Critical}, c)
+			return !wanted && reason == ""
+		})
+		if len(u.Controls) > 0 {
+			out = append(out, u)
+		}
+	}
+	return out
 }
 
 func (r *run) confirm(ctx context.Context) error {

@@ -97,7 +97,9 @@ func (d *discovered) folder(top string) {
 	if err != nil {
 		d.fail(filepath.Join(top, IgnoreFile), "%v", unwrapPath(err))
 	}
-	_ = filepath.WalkDir(top, func(path string, entry fs.DirEntry, err error) error {
+	// The slash follows a symbolic link that was named itself, as kubectl does.
+	_ = filepath.WalkDir(top+string(filepath.Separator), func(path string, entry fs.DirEntry, err error) error {
+		path = filepath.Clean(path)
 		if err != nil {
 			d.fail(path, "cannot be read: %v", unwrapPath(err))
 			if entry != nil && entry.IsDir() {

@@ -126,6 +126,11 @@ func writeFixTable(w io.Writer, r *finding.FixResult, p *printer) error {
 		problems = append(problems, fmt.Sprintf("%s:%d: %s", problem.Location.File, problem.Location.Line, problem.Message))
 	}
 	p.list("Not read", problems)
+	var unknown []string
+	for _, u := range r.Unknown {
+		unknown = append(unknown, fmt.Sprintf("%s: %s (needed by %s)", u.What, u.Reason, strings.Join(u.Controls, ", ")))
+	}
+	p.list("Not observed, and so not fixed", unknown)
 	p.line("")
 	sum := r.Summary
 	changed := fmt.Sprintf("%d of %s, in %s and %s", sum.Fixed, count(sum.Found, "finding"), count(sum.Objects, "object"), count(sum.Files, "file"))

@@ -11,8 +11,8 @@
 //
 // # Limitations
 //
-//   - A value that does not exist and whose parent does not either is not found,
-//     unless its name is that of the field.
+//   - A value that does not exist is found only if its name is that of the field, or
+//     the object's template or the chart's _helpers.tpl reads it as .Values.a.b.
 //   - A field that needs two values at once is found only where one of them is a
 //     switch (enabled, create) beside the other or above it.
 //   - Only plain text is edited in templates: a line without {{ }}.

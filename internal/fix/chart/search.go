@@ -14,7 +14,8 @@ import (
 // search finds candidates for every field: by their names first, and for those
 // that have none then, by where each value ends up in the rendering.
 func (p *Planner) search(ctx context.Context, g *goal) error {
-	values := nodes(p.chart.Effective)
+	absent := p.referenced(g)
+	values := append(nodes(p.chart.Effective), absent...)
 	on := switches(values)
 	byName := map[*field][]candidate{}
 	for _, f := range g.open() {
@@ -50,6 +51,18 @@ func (p *Planner) search(ctx context.Context, g *goal) error {
 	candidates = nil
 	for _, f := range g.without() {
 		candidates = append(candidates, p.switched(values, on, f)...)
+	}
+	if err := p.try(ctx, g, candidates); err != nil {
+		return err
+	}
+	// A value that is not there may be read as just what is wanted.
+	candidates = nil
+	for _, f := range g.without() {
+		for _, n := range absent[:min(len(absent), maxNamed)] {
+			if f.want != nil {
+				candidates = append(candidates, candidate{[]assignment{{n.path, f.want}}, nearness(n.path, f), f})
+			}
+		}
 	}
 	if err := p.try(ctx, g, candidates); err != nil {
 		return err

@@ -280,8 +280,8 @@ func (e *editor) attempt(wanted []int) ([]byte, []string, error) {
 	return text, notes, e.verify(text, want)
 }
 
-// verify makes sure that a rewritten document means what is wanted, is still one
-// document, and has all comments.
+// verify makes sure that a rewritten document means what is wanted to two libraries,
+// of YAML 1.2 and 1.1, is still one document, and has all comments.
 func (e *editor) verify(text []byte, want *value) error {
 	if !e.last && !e.isJSON && (len(text) == 0 || text[len(text)-1] != '\n') {
 		return errors.New("the document would run into the next one")
@@ -310,6 +310,8 @@ func (e *editor) verify(text []byte, want *value) error {
 		return errors.New("the change could not be written without changing something else; make it by hand")
 	case !e.tree.sameComments(t):
 		return errors.New("the change could not be written without losing a comment; make it by hand")
+	case !e.isJSON && !kubectlReads(text, want):
+		return errors.New("programs would read the changed document differently; make the change by hand")
 	}
 	return nil
 }
