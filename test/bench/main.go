@@ -129,16 +129,21 @@ func report(all []*program) {
 		fmt.Printf("| %s | %d | %.2f s | %.0f MB | %.1f KiB |\n", p.name, p.objects, m.wall.Seconds(), float64(m.rss)/1e6, float64(m.rss)/1024/float64(p.objects))
 	}
 	fmt.Println()
-	for _, p := range all[1:] {
+	for i, p := range all[1:] {
 		m := p.median()
 		switch {
 		case p.objects == all[0].objects && p.path == all[0].path:
 			fmt.Printf("%s / %s: %.2f of the wall time, %.2f of the memory\n", p.name, all[0].name, float64(m.wall)/float64(first.wall), float64(m.rss)/float64(first.rss))
 		case p.objects == all[0].objects:
 			fmt.Printf("%s / %s: %.2f of the wall time, %.2f of the memory\n", all[0].name, p.name, float64(first.wall)/float64(m.wall), float64(first.rss)/float64(m.rss))
-		case p.name == all[0].name:
-			fmt.Printf("%.1f times the objects: %.1f times the wall time, %.1f times the memory\n", float64(p.objects)/float64(all[0].objects),
-				float64(m.wall)/float64(first.wall), float64(m.rss)/float64(first.rss))
+		default:
+			smaller := all[slices.IndexFunc(all, func(o *program) bool { return o.name == p.name })]
+			few := smaller.median()
+			fmt.Printf("%s: %.1f times the objects, %.1f times the wall time, %.1f times the memory\n", p.name, float64(p.objects)/float64(smaller.objects),
+				float64(m.wall)/float64(few.wall), float64(m.rss)/float64(few.rss))
+			if before := all[i].median(); all[i].objects == p.objects && all[i].path == p.path {
+				fmt.Printf("%s / %s: %.2f of the wall time, %.2f of the memory\n", p.name, all[i].name, float64(m.wall)/float64(before.wall), float64(m.rss)/float64(before.rss))
+			}
 		}
 	}
 }
