@@ -196,7 +196,8 @@ func (r *run) write(ctx context.Context, p *plan, at place, wishes []*wish) erro
 			switch {
 			case a == nil || a.reason != "":
 			case nothing:
-				a.cause, a.reason = finding.LeftRefused, p.whyNot(ctx, mutate, k)
+				reason, _ := p.whyNot(ctx, mutate, k)
+				a.cause, a.reason = finding.LeftRefused, reason
 			default:
 				p.targets[k] = true
 			}
@@ -294,22 +295,23 @@ func (r *run) whatFits(ctx context.Context, at place, wishes []*wish) error {
 }
 
 // whyNot says why the fix of one control could not be written: of the fields of
-// its object that cannot be set, the first that this control sets.
-func (p *plan) whyNot(ctx context.Context, mutate Mutate, k target) string {
+// its object that cannot be set, the first that this control sets. It reports
+// false where that sets none of them, so that they are the concern of others.
+func (p *plan) whyNot(ctx context.Context, mutate Mutate, k target) (reason string, own bool) {
 	fields := p.fields[k.object]
 	if len(fields) == 0 {
-		return p.refused[k.object]
+		return p.refused[k.object], true
 	}
 	if change, _ := Compose(ctx, k.object, []string{k.control}, mutate); change != nil {
 		for _, set := range leaves(change.Edits) {
 			for _, pointer := range slices.Sorted(maps.Keys(fields)) {
 				if holds(set, pointer) || holds(pointer, set) {
-					return fields[pointer]
+					return fields[pointer], true
 				}
 			}
 		}
 	}
-	return p.refused[k.object]
+	return p.refused[k.object], false
 }
 
 // leaves lists the fields that edits set, down to what is no map.

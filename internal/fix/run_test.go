@@ -215,3 +215,56 @@ func TestConfirm(t *testing.T) {
 		t.Errorf("%+v", out.Left)
 	}
 }
+
+// TestRunInstead: a fix that relies on the field of another is made by its own
+// field once that one turns out to be out of reach.
+func TestRunInstead(t *testing.T) {
+	object := map[string]any{"apiVersion": "v1", "kind": "Toy", "metadata": map[string]any{"name": "x"}}
+	scan := func(_ context.Context, standIns Files) (*Assessment, error) {
+		content := maps.Clone(object)
+		if data, ok := standIns["values"]; ok {
+			if err := json.Unmarshal(data, &content); err != nil {
+				return nil, err
+			}
+		}
+		o, _ := model.NewObject(content, nil, model.Source{})
+		a := &Assessment{}
+		for control, bad := range map[string]bool{"a": content["hostUsers"] == nil, "b": content["hostUsers"] == nil && content["user"] == nil} {
+			if bad {
+				a.Findings = append(a.Findings, Found{finding.Finding{Control: control, Verdict: finding.Fail, Object: o.Ref(), Root: "chart", Fingerprint: control}, o})
+			}
+		}
+		a.Sort()
+		return a, nil
+	}
+	mutate := func(_ context.Context, control string, o *model.Object) (map[string]any, error) {
+		content := maps.Clone(o.Content)
+		if control == "a" {
+			content["hostUsers"] = false
+		} else if content["hostUsers"] == nil {
+			content["user"] = int64(10001)
+		}
+		return content, nil
+	}
+	// The values reach all but hostUsers.
+	root := func(_ context.Context, _ string, changes []Change) (*Result, error) {
+		after := maps.Clone(changes[0].After)
+		r := &Result{Files: map[string][]byte{}}
+		if _, wanted := after["hostUsers"]; wanted {
+			delete(after, "hostUsers")
+			r.Refused = map[int]string{0: "hostUsers: no value reaches it"}
+			r.Fields = map[int]map[string]string{0: {"/hostUsers": "hostUsers: no value reaches it"}}
+		}
+		after["drawn"] = true // by some value
+		r.Files["values"] = []byte(asJSON(after))
+		return r, nil
+	}
+	out, err := Run(t.Context(), Task{Scan: scan, Root: root, Controls: []finding.Rule{{Name: "a"}, {Name: "b"}}, Mutate: func() Mutate { return mutate },
+		Choose: func(*finding.Finding, string) (bool, finding.LeftCause, string) { return true, "", "" }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if fixed := out.Fixed(); len(fixed) != 1 || fixed[0].Control != "b" || len(out.Left) != 1 || out.Left[0].Reason != "hostUsers: no value reaches it" {
+		t.Errorf("fixed %v, left %+v", out.Fixed(), out.Left)
+	}
+}
