@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	yaml "go.yaml.in/yaml/v4"
 )
 
 // plan gathers what has to change in the text of a document for it to mean
@@ -139,6 +141,9 @@ func (p *plan) fit(n *node, want *value, at spot) error {
 		if now := p.now[n.target]; now != nil && equal(now, want) {
 			return nil
 		}
+		if err := p.writable(n.target); err != nil {
+			return err
+		}
 		p.notes = append(p.notes, fmt.Sprintf("line %d: the alias %s was written out, because the value that it repeats is to differ from it",
 			n.line, p.text[n.body:n.end]))
 		return p.replace(n, want, at)
@@ -188,7 +193,7 @@ func (p *plan) fitMap(n *node, want *value, at spot) error {
 			kept[i], last = true, i
 		}
 	}
-	merged, err := p.merged(n)
+	merged, sources, err := p.merged(n)
 	if err != nil {
 		return err
 	}
@@ -196,6 +201,11 @@ func (p *plan) fitMap(n *node, want *value, at spot) error {
 	for k := range merged {
 		if _, ok := want.fields[k]; !ok {
 			expand = true
+		}
+	}
+	for _, m := range sources {
+		if err := p.writable(m); expand && err != nil {
+			return err
 		}
 	}
 	for i, e := range n.entries {
@@ -235,19 +245,41 @@ func (p *plan) fitMap(n *node, want *value, at spot) error {
 	return p.fitEntries(n, kept, added, func(i int) *value { return want.fields[n.entries[i].name] })
 }
 
-// merged is what the merge keys of a map will give it.
-func (p *plan) merged(n *node) (map[string]*value, error) {
-	if !n.merges {
-		return nil, nil
+// writable refuses to write a value a second time that holds a plain scalar which
+// YAML 1.1 and 1.2 read differently: it would be written as what it is to kubectl.
+func (p *plan) writable(n *node) error {
+	if n.kind == scalar && n.style == 0 && n.body < n.end {
+		var now any
+		err := yaml.Unmarshal(p.text[n.body:n.end], &now)
+		read := scalarOf(now)
+		if number, isNumber := numberOf(now); isNumber == nil {
+			read = scalarOf(number)
+		}
+		if err != nil || read.scalar != n.value.scalar {
+			return fmt.Errorf("line %d: %s would be written a second time, and programs read it differently; quote it first", n.line, p.text[n.body:n.end])
+		}
 	}
-	fields := map[string]*value{}
+	for _, e := range n.entries {
+		if err := p.writable(e.value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// merged is what the merge keys of a map will give it, and the maps that do.
+func (p *plan) merged(n *node) (fields map[string]*value, expanded []*node, err error) {
+	if !n.merges {
+		return nil, nil, nil
+	}
+	fields = map[string]*value{}
 	for _, e := range n.entries {
 		if !e.merge {
 			continue
 		}
 		maps, err := mergedMaps(e.value)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		for _, m := range maps {
 			v := p.now[m]
@@ -255,8 +287,9 @@ func (p *plan) merged(n *node) (map[string]*value, error) {
 				v = m.value
 			}
 			if v == nil || v.kind != mapping {
-				return nil, errors.New("the map that is merged (<<) would be gone; write it out first")
+				return nil, nil, errors.New("the map that is merged (<<) would be gone; write it out first")
 			}
+			expanded = append(expanded, m)
 			for k, f := range v.fields {
 				if _, ok := fields[k]; !ok {
 					fields[k] = f
@@ -264,7 +297,7 @@ func (p *plan) merged(n *node) (map[string]*value, error) {
 			}
 		}
 	}
-	return fields, nil
+	return fields, expanded, nil
 }
 
 // fitList changes the items of a list.
