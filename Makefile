@@ -25,7 +25,8 @@ unit: ## what needs no control plane
 bench: ## whole scans beside a peer, and how they grow; figures for docs/benchmarks.md
 	go run ./test/bench
 	go run ./test/bench -alone -runs 3 -namespaces 200,2858
-	go test -run '^$$' -bench . -benchmem ./internal/load/manifest ./internal/catalog
+	go run ./test/bench -alone -fix -runs 3 -namespaces 200,1000
+	go test -run '^$$' -bench . -benchmem ./internal/load/manifest ./internal/catalog ./internal/fix/text
 
 cluster: ## start a real control plane with the example shop in it
 	$(CLUSTER) start --load ../../examples/shop
