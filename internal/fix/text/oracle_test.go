@@ -134,7 +134,13 @@ func normal(v any) any {
 	if f := string(data); strings.ContainsAny(f, ".eE") {
 		return json.Number(fmt.Sprint(reflect.ValueOf(v)))
 	}
-	return json.Number(data)
+	n := json.Number(data)
+	if _, err := n.Int64(); err != nil { // more than 64 bits: a float on the way through JSON
+		if f, err := n.Float64(); err == nil {
+			return json.Number(fmt.Sprint(f))
+		}
+	}
+	return n
 }
 
 // patched is v with edits made by the library.
