@@ -27,7 +27,7 @@ func main() {
 	if err != nil {
 		self = os.Args[0]
 	}
-	code := cli.Run(ctx, cli.Env{Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv, Self: self, MoreMemory: more})
+	code := cli.Run(ctx, cli.Env{Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv, Self: self, Name: os.Args[0], MoreMemory: more})
 	stop()
 	os.Exit(code)
 }

@@ -14,13 +14,14 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"bulkhead": func() {
+	bulkhead := func() {
 		self, err := exec.LookPath("bulkhead")
 		if err != nil {
 			self = os.Args[0] // a child that renders has no PATH, and starts no other
 		}
-		os.Exit(cli.Run(context.Background(), cli.Env{Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv, Self: self}))
-	}})
+		os.Exit(cli.Run(context.Background(), cli.Env{Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv, Self: self, Name: os.Args[0]}))
+	}
+	testscript.Main(m, map[string]func(){"bulkhead": bulkhead, "kubectl-bulkhead": bulkhead})
 }
 
 // TestScripts runs the command line as a user does; -update rewrites what the
@@ -37,7 +38,11 @@ func TestScripts(t *testing.T) {
 		RequireUniqueNames:  true,
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("EXAMPLES", examples)
+			e.Setenv("CLUSTER", os.Getenv("BULKHEAD_TEST_KUBECONFIG"))
 			return nil
+		},
+		Condition: func(condition string) (bool, error) {
+			return condition == "cluster" && os.Getenv("BULKHEAD_TEST_KUBECONFIG") != "", nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"code": exitCode,

@@ -39,6 +39,14 @@ type Options struct {
 	// Namespaces are the only ones whose objects are judged; none means all, and
 	// what belongs to the whole cluster too.
 	Namespaces []string
+	// Selected, if set, says which objects are judged; the rest are facts about them.
+	// It is asked with nil for what is judged and not given as an object.
+	Selected func(*model.Object) bool
+	// Represented, if set, lists the objects of a world that another one speaks for,
+	// such as the pods of a Deployment: facts, not judged by themselves.
+	Represented func(*model.World) map[*model.Object]bool
+	// PodKinds are custom kinds that carry a pod, beside those that model knows.
+	PodKinds []model.GroupKind
 	// KeepPasses keeps a record of each pass, not only its count.
 	KeepPasses bool
 	// Progress is told how many of the objects are judged; nil for none. It is
@@ -135,6 +143,10 @@ const batch = 64
 // Judge judges one world with all cores.
 func (r *Runner) Judge(ctx context.Context, w *model.World) error {
 	r.total += len(w.Objects)
+	in := &judged{World: w}
+	if r.Represented != nil {
+		in.represented = r.Represented(w)
+	}
 	jobs := make(chan func(*tally) error)
 	var wg sync.WaitGroup
 	var mu sync.Mutex
@@ -159,14 +171,15 @@ func (r *Runner) Judge(ctx context.Context, w *model.World) error {
 	}
 	for _, c := range r.Controls {
 		if c.World != nil {
-			jobs <- func(t *tally) error { return r.worldControl(w, c, t) }
+			jobs <- func(t *tally) error { return r.worldControl(in, c, t) }
 		}
 	}
+	jobs <- func(t *tally) error { r.unobserved(w, t); return nil }
 	for objects := range slices.Chunk(w.Objects, batch) {
 		if ctx.Err() != nil {
 			break
 		}
-		jobs <- func(t *tally) error { return r.objects(ctx, objects, t) }
+		jobs <- func(t *tally) error { return r.objects(ctx, in, objects, t) }
 	}
 	close(jobs)
 	wg.Wait()
@@ -178,14 +191,20 @@ func (r *Runner) Judge(ctx context.Context, w *model.World) error {
 	return failure
 }
 
-func (r *Runner) objects(ctx context.Context, objects []*model.Object, t *tally) error {
+// judged is a world with what in it is not judged by itself.
+type judged struct {
+	*model.World
+	represented map[*model.Object]bool
+}
+
+func (r *Runner) objects(ctx context.Context, w *judged, objects []*model.Object, t *tally) error {
 	defer func() {
 		if n := r.judged.Add(int64(len(objects))); r.Progress != nil {
 			r.Progress(int(n), r.total)
 		}
 	}()
 	for _, o := range objects {
-		if !r.wanted(o.Ref()) {
+		if !r.wanted(w, o, o.Ref()) {
 			continue
 		}
 		sc, err := r.scope(o.Ref().InNamespace())
@@ -198,24 +217,30 @@ func (r *Runner) objects(ctx context.Context, objects []*model.Object, t *tally)
 			continue
 		}
 		for _, j := range judgements {
-			t.judge(j.Control, sc.scope, j.Judgement)
+			t.judge(j.Control, sc.scope, asRecorded(w.Record(), o, j, sc.parameters[j.Control.Name]))
 		}
 	}
 	return nil
 }
 
-func (r *Runner) wanted(o finding.Ref) bool {
-	return len(r.Namespaces) == 0 || slices.Contains(r.Namespaces, o.InNamespace())
+// wanted reports whether what ref names is judged; o is nil where that is not given
+// as an object.
+func (r *Runner) wanted(w *judged, o *model.Object, ref finding.Ref) bool {
+	return r.wantedNamespace(ref.InNamespace()) && !w.represented[o] && (r.Selected == nil || r.Selected(o))
 }
 
-func (r *Runner) worldControl(w *model.World, c *Control, t *tally) error {
+func (r *Runner) wantedNamespace(name string) bool {
+	return len(r.Namespaces) == 0 || slices.Contains(r.Namespaces, name)
+}
+
+func (r *Runner) worldControl(w *judged, c *Control, t *tally) error {
 	for _, gk := range c.Needs {
 		if reason := w.Unobserved(gk, ""); reason != "" {
 			t.unmetKind(c, gk, reason)
 			return nil
 		}
 	}
-	in := &Input{World: w, Version: r.Version, parameters: func(namespace string) map[string]any {
+	in := &Input{World: w.World, Version: r.Version, parameters: func(namespace string) map[string]any {
 		sc, err := r.scope(namespace)
 		if err != nil {
 			return nil
@@ -223,7 +248,7 @@ func (r *Runner) worldControl(w *model.World, c *Control, t *tally) error {
 		return sc.parameters[c.Name]
 	}}
 	for _, j := range c.World(in) {
-		if !r.wanted(j.ref()) {
+		if !r.wanted(w, j.Object, j.ref()) {
 			continue
 		}
 		sc, err := r.scope(j.ref().InNamespace())

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -20,6 +22,8 @@ type Env struct {
 	Getenv         func(string) string
 	// Self is the path of this program, which it starts to render charts.
 	Self string
+	// Name is what this program was called as: kubectl-bulkhead, where kubectl runs it.
+	Name string
 	// MoreMemory, if there is any, is called by what is to be done soon at the price of
 	// memory.
 	MoreMemory func()
@@ -55,8 +59,11 @@ assessed, 3 something could not be read or observed.`,
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usageError{fmt.Errorf("%w\nSee %s --help", err, c.CommandPath())}
 	})
+	if strings.HasPrefix(filepath.Base(env.Name), "kubectl-") {
+		root.Annotations = map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl bulkhead"}
+	}
 	root.CompletionOptions.HiddenDefaultCmd = false
-	root.AddCommand(newScan(env), newFix(env), newReport(env), newDiff(env), newExplain(env), newControls(env), newVersion(env))
+	root.AddCommand(newScan(env), newFix(env), newSnapshot(env), newReport(env), newDiff(env), newExplain(env), newControls(env), newRBACFor(env), newVersion(env))
 	root.AddCommand(newRenderers(env)...)
 	return root
 }

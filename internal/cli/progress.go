@@ -14,6 +14,8 @@ type progress struct {
 	last  time.Time
 	drawn bool
 	off   bool
+	// what is read: files, or the kinds of a cluster.
+	what string
 	// steps are reading and judging, which go on at the same time.
 	steps [2]step
 }
@@ -22,7 +24,7 @@ type step struct{ done, total int }
 
 func newProgress(env *Env) *progress {
 	_, isTerminal := terminal(env.Stderr)
-	return &progress{env: env, start: time.Now(), off: !isTerminal || env.Getenv("CI") != "" || env.Getenv("TERM") == "dumb"}
+	return &progress{env: env, what: "files", start: time.Now(), off: !isTerminal || env.Getenv("CI") != "" || env.Getenv("TERM") == "dumb"}
 }
 
 func (p *progress) read(done, total int)   { p.report(0, done, total) }
@@ -42,7 +44,7 @@ func (p *progress) report(i, done, total int) {
 		return
 	}
 	p.last, p.drawn = now, true
-	fmt.Fprintf(p.env.Stderr, "\r\x1b[Kread %d of %d files, judged %d of %d objects", p.steps[0].done, p.steps[0].total, p.steps[1].done, p.steps[1].total)
+	fmt.Fprintf(p.env.Stderr, "\r\x1b[Kread %d of %d %s, judged %d of %d objects", p.steps[0].done, p.steps[0].total, p.what, p.steps[1].done, p.steps[1].total)
 }
 
 func (p *progress) done() {

@@ -41,13 +41,14 @@ type scanFlags struct {
 	auditWaivers      bool
 	baseline          string
 	helm              helm.Options
+	live              liveFlags
 }
 
 func newScan(env *Env) *cobra.Command {
 	f := &scanFlags{}
 	c := &cobra.Command{
-		Use:   "scan PATH...",
-		Short: "Judge manifests, charts and kustomizations",
+		Use:   "scan [PATH...]",
+		Short: "Judge manifests, charts and kustomizations, or a cluster",
 		Long: `Scan reads files and folders (recursively; hidden files and what a .bulkheadignore
 lists are skipped), renders the charts and kustomizations that it finds, and
 judges every object by the controls of a profile.
@@ -55,7 +56,13 @@ judges every object by the controls of a profile.
 Each chart and each kustomization is a world of its own, and so are all plain
 files together. What files do not show may still exist: a control about
 something missing judges only namespaces whose Namespace object is given, unless
---complete says that nothing else exists.`,
+--complete says that nothing else exists.
+
+Without a path the cluster of the kubeconfig is scanned: all of it, or with -n what
+is in one namespace. Only kinds that a control reads are listed; what may not be
+read makes the controls that need it unknown. Pods are judged at the Deployment, or
+whatever makes them, unless they differ from its template. bulkhead rbac-for prints
+the role that a scan needs.`,
 		Example: `  # a folder of manifests, charts and kustomizations
   bulkhead scan deploy/
 
@@ -65,20 +72,25 @@ something missing judges only namespaces whose Namespace object is given, unless
   # a chart with values, a page for people and a file for machines
   bulkhead scan charts/shop --values prod.yaml -o html=report.html -o json=result.json -o table
 
+  # the cluster of the current context, and one namespace of another
+  bulkhead scan
+  bulkhead scan --context prod -n shop
+
   # only what is new since the last release
   bulkhead scan deploy/ --baseline last.json`,
-		RunE: func(c *cobra.Command, args []string) error { return runScan(c.Context(), env, f, args) },
+		RunE: func(c *cobra.Command, args []string) error {
+			if err := f.checkInput(c, args); err != nil {
+				return err
+			}
+			return runScan(c.Context(), env, f, args)
+		},
 	}
 	fs := c.Flags()
 	fs.SortFlags = false
 	fs.StringArrayVarP(&f.outputs, "output", "o", nil, "report format, or FORMAT=FILE; repeatable: "+formatNames())
 	fs.StringVar(&f.failOn, "fail-on", "", "exit with 1 for findings of at least this severity: low, medium, high, critical, or none (default high)")
-	fs.StringVar(&f.profile, "profile", "", "which controls run: "+strings.Join(catalog.ProfileNames(), ", ")+` (default "default")`)
-	fs.StringSliceVar(&f.controls, "control", nil, "run only these controls, whatever the profile")
-	fs.StringSliceVar(&f.skip, "skip", nil, "do not run these controls")
-	fs.StringSliceVar(&f.layers, "layer", nil, "run only controls of these layers: "+layerNames())
-	fs.StringVar(&f.severity, "severity", "", "run only controls of at least this severity")
-	fs.StringVarP(&f.namespace, "namespace", "n", "", "namespace of objects that name none (default \"default\")")
+	addSelectionFlags(fs, f)
+	fs.StringVarP(&f.namespace, "namespace", "n", "", "of a cluster: read only this namespace (default all); of files: namespace of objects that name none (default \"default\")")
 	fs.StringSliceVar(&f.onlyNamespaces, "only-namespace", nil, "report only on objects of these namespaces")
 	fs.StringVar(&f.kubernetesVersion, "kubernetes-version", "", fmt.Sprintf("Kubernetes release to judge for (default 1.%d)", kubernetesMinor))
 	fs.BoolVar(&f.complete, "complete", false, "the input is all there is: what it lacks does not exist")
@@ -90,7 +102,17 @@ something missing judges only namespaces whose Namespace object is given, unless
 	fs.BoolVar(&f.withFix, "with-fix", false, "propose a fix with each finding")
 	fs.BoolVar(&f.allowIncomplete, "allow-incomplete", false, "do not exit with 3 when something could not be read")
 	fs.StringVar(&f.config, "config", "", "configuration file (default "+configName+" in the working folder, if there is one)")
+	addLiveFlags(fs, f)
 	return c
+}
+
+// addSelectionFlags adds the flags that say which controls run.
+func addSelectionFlags(fs *pflag.FlagSet, f *scanFlags) {
+	fs.StringVar(&f.profile, "profile", "", "which controls run: "+strings.Join(catalog.ProfileNames(), ", ")+` (default "default")`)
+	fs.StringSliceVar(&f.controls, "control", nil, "run only these controls, whatever the profile")
+	fs.StringSliceVar(&f.skip, "skip", nil, "do not run these controls")
+	fs.StringSliceVar(&f.layers, "layer", nil, "run only controls of these layers: "+layerNames())
+	fs.StringVar(&f.severity, "severity", "", "run only controls of at least this severity")
 }
 
 // addChartFlags adds helm's flags for values, with helm's meanings.
@@ -129,9 +151,6 @@ func runScan(ctx context.Context, env *Env, f *scanFlags, paths []string) error 
 	s, err := newScanOf(env, f)
 	if err != nil {
 		return err
-	}
-	if len(paths) == 0 {
-		return usageError{errors.New("name the files, folders or charts to scan, or - for standard input\nSee bulkhead scan --help")}
 	}
 	result, err := s.run(ctx, paths)
 	if err != nil {
@@ -199,7 +218,7 @@ func (s *scan) run(ctx context.Context, paths []string) (*finding.Result, error)
 	if err != nil {
 		return nil, err
 	}
-	snapshot, out, err := s.judge(ctx, paths)
+	snapshot, out, err := s.judgeInput(ctx, paths)
 	if err != nil {
 		return nil, err
 	}
@@ -229,6 +248,29 @@ func (s *scan) run(ctx context.Context, paths []string) (*finding.Result, error)
 	return result, err
 }
 
+// judgeInput judges the paths, or the cluster where there are none.
+func (s *scan) judgeInput(ctx context.Context, paths []string) (*model.Snapshot, *check.Outcome, error) {
+	if len(paths) == 0 {
+		return s.judgeCluster(ctx)
+	}
+	return s.judge(ctx, paths)
+}
+
+// newRunner makes a runner of the controls; selected says which objects are judged,
+// nil means all.
+func (s *scan) newRunner(p *progress, selected func(*model.Object) bool) (*check.Runner, error) {
+	templates, err := s.config.templates()
+	if err != nil {
+		return nil, err
+	}
+	return check.NewRunner(check.Options{Controls: s.controls, Settings: s.settings, Version: s.minor,
+		Namespaces: s.onlyNamespaces, KeepPasses: s.showPass, Progress: p.judged,
+		Selected: selected, Represented: represented, PodKinds: podKindsOf(templates),
+		Compile: func(cs []*check.Control, p check.Parameters, v int) (check.ObjectEvaluator, error) {
+			return admission.Compile(cs, p, v)
+		}})
+}
+
 // judge reads the paths and judges each world as soon as it is read.
 func (s *scan) judge(ctx context.Context, paths []string) (*model.Snapshot, *check.Outcome, error) {
 	templates, err := s.config.templates()
@@ -237,11 +279,7 @@ func (s *scan) judge(ctx context.Context, paths []string) (*model.Snapshot, *che
 	}
 	p := newProgress(s.env)
 	defer p.done()
-	runner, err := check.NewRunner(check.Options{Controls: s.controls, Settings: s.settings, Version: s.minor,
-		Namespaces: s.onlyNamespaces, KeepPasses: s.showPass, Progress: p.judged,
-		Compile: func(cs []*check.Control, p check.Parameters, v int) (check.ObjectEvaluator, error) {
-			return admission.Compile(cs, p, v)
-		}})
+	runner, err := s.newRunner(p, nil)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -40,6 +40,8 @@ var rules = []rule{
 	{"load/manifest", []string{"finding", "model", "yaml11"}, clients, "a decoder reads bytes"},
 	{"load/helm", []string{"finding", "model", "load/child"}, nil, "loading knows nothing of what is made of a snapshot"},
 	{"load/kustomize", []string{"finding", "model", "load/child"}, nil, "loading knows nothing of what is made of a snapshot"},
+	{"load/archive", []string{"finding", "model"}, clients, "an archive is data: it knows no control and does no I/O of its own"},
+	{"load/cluster", []string{"finding", "model"}, renderers, "loading knows nothing of what is made of a snapshot"},
 	{"load/child", nil, nil, "it runs processes and knows nothing of what they do"},
 	{"fix", []string{"finding", "model", "fix/text"}, clients, "a fix is a value: mutations, renderings and scans come to it as functions"},
 	{"fix/text", []string{"finding", "model", "yaml11"}, clients, "an editor of text knows nothing of what the text means"},

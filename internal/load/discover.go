@@ -30,7 +30,7 @@ type source struct {
 
 // discovered is what the paths lead to, in the order in which it was found.
 type discovered struct {
-	files, charts, kustomizations []source
+	files, charts, kustomizations, snapshots []source
 	// components are kustomizations that mean nothing alone.
 	components []source
 	problems   []finding.Problem
@@ -74,6 +74,8 @@ func (d *discovered) argument(path string) {
 		d.fail(path, "is no regular file; use - to read from standard input")
 	case helm.IsChart(path):
 		d.add(&d.charts, path, true, path)
+	case isSnapshot(path):
+		d.add(&d.snapshots, path, true, path)
 	case isArchive(path):
 		d.fail(path, "is an archive that holds no chart; unpack it")
 	case isKustomizationFile(path):

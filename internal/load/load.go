@@ -53,7 +53,7 @@ func Snapshot(ctx context.Context, o Options) (*model.Snapshot, error) {
 	s := &model.Snapshot{Inputs: o.Paths}
 	found := discover(o.Paths, o.StandIns)
 	s.Problems = found.problems
-	r := &reader{Options: o, total: len(found.files) + len(found.charts) + len(found.kustomizations)}
+	r := &reader{Options: o, total: len(found.files) + len(found.charts) + len(found.kustomizations) + len(found.snapshots)}
 	if r.total == 0 {
 		if len(s.Problems) > 0 {
 			p := s.Problems[0]
@@ -64,9 +64,7 @@ func Snapshot(ctx context.Context, o Options) (*model.Snapshot, error) {
 	for _, root := range r.roots(ctx, found) {
 		s.Problems = append(s.Problems, root.problems...)
 		s.Files += root.files
-		if root.world != nil {
-			s.Worlds = append(s.Worlds, root.world)
-		}
+		s.Worlds = append(s.Worlds, root.worlds...)
 	}
 	return s, ctx.Err()
 }
@@ -78,7 +76,8 @@ const concurrentRoots = 4
 // roots reads the plain files, which are the first root, and renders the others
 // at the same time.
 func (r *reader) roots(ctx context.Context, found *discovered) []root {
-	out := make([]root, 1+len(found.charts)+len(found.kustomizations))
+	charts, kustomizations, snapshots := 1, 1+len(found.charts), 1+len(found.charts)+len(found.kustomizations)
+	out := make([]root, snapshots+len(found.snapshots))
 	var g errgroup.Group
 	g.SetLimit(1 + concurrentRoots)
 	read := func(i int, root func() root) {
@@ -90,10 +89,13 @@ func (r *reader) roots(ctx context.Context, found *discovered) []root {
 	}
 	read(0, func() root { return r.read(ctx, found.plain()) })
 	for i, s := range found.charts {
-		read(1+i, func() root { return r.chart(ctx, s.path) })
+		read(charts+i, func() root { return r.chart(ctx, s.path) })
 	}
 	for i, s := range found.kustomizations {
-		read(1+len(found.charts)+i, func() root { return r.kustomization(ctx, s) })
+		read(kustomizations+i, func() root { return r.kustomization(ctx, s) })
+	}
+	for i, s := range found.snapshots {
+		read(snapshots+i, func() root { return r.snapshot(s.path) })
 	}
 	_ = g.Wait() // none fails: what is wrong is among the problems
 	return out
@@ -104,14 +106,16 @@ func (r *reader) finish(root *root) {
 	if root.path != "" {
 		r.progress()
 	}
-	if len(root.objects) == 0 {
+	if len(root.objects) > 0 {
+		options := r.World
+		options.Root = root.path
+		root.worlds = append(root.worlds, model.NewWorld(root.objects, options))
+	}
+	if r.Ready == nil {
 		return
 	}
-	options := r.World
-	options.Root = root.path
-	root.world = model.NewWorld(root.objects, options)
-	if r.Ready != nil {
-		r.Ready(root.world)
+	for _, w := range root.worlds {
+		r.Ready(w)
 	}
 }
 
@@ -122,8 +126,8 @@ type root struct {
 	problems []finding.Problem
 	// files counts those that were read.
 	files int
-	// world is made of the objects; nil where there are none.
-	world *model.World
+	// worlds are made of the objects; a snapshot has several.
+	worlds []*model.World
 }
 
 func (r *root) fail(file string, line int, format string, args ...any) {

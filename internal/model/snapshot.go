@@ -34,6 +34,7 @@ type World struct {
 	byKind     map[GroupKind][]*Object
 	namespaces map[string]*Object
 	coverage   map[coverageKey]string
+	record     *Record
 	facts      sync.Map
 }
 
@@ -49,6 +50,8 @@ type WorldOptions struct {
 	// Unobserved are kinds that could not be read, with the reason. An empty
 	// namespace means the whole cluster.
 	Unobserved []Unobserved
+	// Record is what a snapshot has beside the objects.
+	Record *Record
 }
 
 // Unobserved is a kind that could not be read completely.
@@ -66,7 +69,7 @@ type coverageKey struct {
 // NewWorld makes a world of objects, which belong to it from then on.
 func NewWorld(objects []*Object, o WorldOptions) *World {
 	w := &World{Root: o.Root, Live: o.Live, Complete: o.Complete || o.Live, Objects: objects,
-		byKind: map[GroupKind][]*Object{}, namespaces: map[string]*Object{}, coverage: map[coverageKey]string{}}
+		byKind: map[GroupKind][]*Object{}, namespaces: map[string]*Object{}, coverage: map[coverageKey]string{}, record: o.Record}
 	defaultNamespace := cmp.Or(o.Namespace, "default")
 	scope := newScopes(objects)
 	templates := map[GroupKind]Path{}
@@ -171,6 +174,18 @@ func (w *World) Unobserved(gk GroupKind, namespace string) string {
 		return reason
 	}
 	return w.coverage[coverageKey{gk, namespace}]
+}
+
+// Coverage lists what could not be read completely, in order.
+func (w *World) Coverage() []Unobserved {
+	out := make([]Unobserved, 0, len(w.coverage))
+	for k, reason := range w.coverage {
+		out = append(out, Unobserved{k.kind, k.namespace, reason})
+	}
+	slices.SortFunc(out, func(a, b Unobserved) int {
+		return cmp.Or(cmp.Compare(a.Group, b.Group), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Namespace, b.Namespace))
+	})
+	return out
 }
 
 // Fact is something computed once for a world and shared by all who ask.

@@ -2,6 +2,7 @@ package network
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/labels"
@@ -116,4 +117,6 @@ func describeOpen(all []workload, own []*policy, d direction) string {
 	return fmt.Sprintf("no policy limits the %s of %s", lower(d), strings.Join(open, " and "))
 }
 
-var defaultDenyNeeds = []model.GroupKind{namespaceKind, networkPolicyKind}
+// defaultDenyNeeds are all that may deny or allow before a NetworkPolicy does, and
+// instead of one.
+var defaultDenyNeeds = slices.Concat([]model.GroupKind{namespaceKind, networkPolicyKind}, clusterPolicyKinds, pluginPolicies)

@@ -88,7 +88,7 @@ var distinguishableWorkloads = check.Control{
 	},
 	FixNote: "The pods get the name of the workload as app.kubernetes.io/name or, where they have that, as app.kubernetes.io/component. " +
 		"They are made anew, and a Service, a policy or an affinity that selects by that label chooses them as well.",
-	Needs: []model.GroupKind{{Kind: "Pod"}, {Group: "apps", Kind: "Deployment"}, {Group: "apps", Kind: "ReplicaSet"},
+	Needs: []model.GroupKind{{Kind: "Pod"}, {Kind: "ReplicationController"}, {Group: "apps", Kind: "Deployment"}, {Group: "apps", Kind: "ReplicaSet"},
 		{Group: "apps", Kind: "StatefulSet"}, {Group: "apps", Kind: "DaemonSet"}, {Group: "batch", Kind: "Job"}, {Group: "batch", Kind: "CronJob"}},
 	World: judgeDistinguishable,
 	Fix:   ownLabel,

@@ -68,8 +68,8 @@ var networkPolicySelectsPods = check.Control{
 		FixSafety: finding.FixManual,
 	},
 	FixNote: "Decide which pods were meant.",
-	Needs: slices.Concat([]model.GroupKind{networkPolicyKind}, []model.GroupKind{{Kind: "Pod"}, {Group: "apps", Kind: "Deployment"},
-		{Group: "apps", Kind: "StatefulSet"}, {Group: "apps", Kind: "DaemonSet"}, {Group: "batch", Kind: "Job"}, {Group: "batch", Kind: "CronJob"}}),
+	Needs: slices.Concat([]model.GroupKind{networkPolicyKind}, []model.GroupKind{{Kind: "Pod"}, {Kind: "ReplicationController"}, {Group: "apps", Kind: "Deployment"},
+		{Group: "apps", Kind: "ReplicaSet"}, {Group: "apps", Kind: "StatefulSet"}, {Group: "apps", Kind: "DaemonSet"}, {Group: "batch", Kind: "Job"}, {Group: "batch", Kind: "CronJob"}}),
 	World: judgeSelectsPods,
 	Examples: check.Examples{
 		Bad: []string{`apiVersion: v1

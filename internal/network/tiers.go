@@ -20,12 +20,18 @@ type clusterPolicy struct {
 	priority float64
 }
 
+var clusterPolicyKinds = []model.GroupKind{
+	{Group: "policy.networking.k8s.io", Kind: "AdminNetworkPolicy"},
+	{Group: "policy.networking.k8s.io", Kind: "BaselineAdminNetworkPolicy"},
+	{Group: "policy.networking.k8s.io", Kind: "ClusterNetworkPolicy"},
+}
+
 // clusterPolicies lists them in the order in which they are asked.
 var clusterPolicies = model.NewFact(func(w *model.World) []clusterPolicy {
 	var out []clusterPolicy
-	for _, kind := range []string{"AdminNetworkPolicy", "BaselineAdminNetworkPolicy", "ClusterNetworkPolicy"} {
-		for _, o := range w.Kind(model.GroupKind{Group: "policy.networking.k8s.io", Kind: kind}) {
-			p := clusterPolicy{object: o, baseline: kind == "BaselineAdminNetworkPolicy" || o.Text("spec", "tier") == "Baseline"}
+	for _, gk := range clusterPolicyKinds {
+		for _, o := range w.Kind(gk) {
+			p := clusterPolicy{object: o, baseline: gk.Kind == "BaselineAdminNetworkPolicy" || o.Text("spec", "tier") == "Baseline"}
 			switch n := o.Get("spec", "priority").(type) {
 			case int64:
 				p.priority = float64(n)
