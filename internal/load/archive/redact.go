@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"encoding/json"
 	"maps"
 	"reflect"
 	"regexp"
@@ -20,8 +21,9 @@ const lastApplied = "kubectl.kubernetes.io/last-applied-configuration"
 //   - the values of environment variables and of HTTP headers
 //   - commands and arguments, of which the program's flags stay without their values
 //   - what is between :// and @ in any text
-//   - kubectl's annotation of what was applied, the fields' managers, and the data of
-//     a ControllerRevision, which hold all of that once more
+//   - kubectl's annotation of what was applied, but for its apiVersion and kind, the
+//     fields' managers, and the data of a ControllerRevision, which hold all of that
+//     once more
 //
 // It reports whether anything but that annotation and the managers is left out.
 // content is not changed.
@@ -31,7 +33,7 @@ func Redact(content map[string]any) (out map[string]any, redacted bool) {
 	if meta, ok := out["metadata"].(map[string]any); ok {
 		delete(meta, "managedFields")
 		if annotations, ok := meta["annotations"].(map[string]any); ok {
-			delete(annotations, lastApplied)
+			withoutApplied(annotations)
 		}
 	}
 	switch out["kind"] {
@@ -52,6 +54,29 @@ func Redact(content map[string]any) (out map[string]any, redacted bool) {
 		delete(out, "data")
 	}
 	return out, redacted
+}
+
+// withoutApplied leaves of what was applied the version that it was written in.
+func withoutApplied(annotations map[string]any) {
+	text, ok := annotations[lastApplied].(string)
+	if !ok {
+		delete(annotations, lastApplied)
+		return
+	}
+	var applied struct {
+		APIVersion string `json:"apiVersion"`
+		Kind       string `json:"kind"`
+	}
+	if json.Unmarshal([]byte(text), &applied) != nil || applied.Kind == "" {
+		delete(annotations, lastApplied)
+		return
+	}
+	kept, err := json.Marshal(applied)
+	if err != nil {
+		delete(annotations, lastApplied)
+		return
+	}
+	annotations[lastApplied] = string(kept)
 }
 
 var userInfo = regexp.MustCompile(`://[^/?#\s@]*@`)
