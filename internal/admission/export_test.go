@@ -8,11 +8,7 @@ import (
 
 // Patched is what the API server's patch package makes of an object.
 func (m *Mutation) Patched(ctx context.Context, o *model.Object) (map[string]any, error) {
-	path := anyBuiltin
-	if p := o.Pod(); p != nil && !builtinPods[o.GroupKind] {
-		path = p.Path.String()
-	}
-	c, err := m.at(path)
+	c, err := m.forObject(o)
 	if err != nil {
 		return nil, err
 	}

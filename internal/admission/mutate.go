@@ -52,6 +52,14 @@ func CompileMutation(c *check.Control, values map[string]any) (*Mutation, error)
 	return m, err
 }
 
+// forObject is the mutation for where an object has its pod.
+func (m *Mutation) forObject(o *model.Object) (*compiledMutation, error) {
+	if p := o.Pod(); p != nil && !builtinPods[o.GroupKind] {
+		return m.at(p.Path.String())
+	}
+	return m.at(anyBuiltin)
+}
+
 func (m *Mutation) at(templatePath string) (*compiledMutation, error) {
 	if c := m.compiled[templatePath]; c != nil {
 		return c, nil
@@ -92,11 +100,7 @@ func (m *Mutation) Apply(ctx context.Context, o *model.Object) (map[string]any, 
 	fail := func(err error) (map[string]any, error) {
 		return nil, fmt.Errorf("fix of %s on %s: %w", m.control.Name, o.Ref(), err)
 	}
-	path := anyBuiltin
-	if p := o.Pod(); p != nil && !builtinPods[o.GroupKind] {
-		path = p.Path.String()
-	}
-	c, err := m.at(path)
+	c, err := m.forObject(o)
 	if err != nil {
 		return nil, err
 	}

@@ -30,6 +30,7 @@ import (
 	"bulkhead.dev/bulkhead/internal/finding"
 	"bulkhead.dev/bulkhead/internal/load/manifest"
 	"bulkhead.dev/bulkhead/internal/model"
+	"bulkhead.dev/bulkhead/internal/testcluster"
 )
 
 // liveCluster is a real API server with the example shop in namespaces of one test.
@@ -45,15 +46,7 @@ type liveCluster struct {
 
 func connectLive(t *testing.T) *liveCluster {
 	t.Helper()
-	path := os.Getenv("BULKHEAD_TEST_KUBECONFIG")
-	if path == "" {
-		t.Skip("BULKHEAD_TEST_KUBECONFIG is not set: make test starts a cluster and sets it")
-	}
-	config, err := clientcmd.BuildConfigFromFlags("", path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	config.QPS, config.Burst = 500, 500
+	config, path := testcluster.Config(t)
 	return &liveCluster{path: path, config: config, kube: kubernetes.NewForConfigOrDie(config), dynamic: dynamic.NewForConfigOrDie(config), suffix: "-" + rand.String(6)}
 }
 

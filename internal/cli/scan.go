@@ -273,34 +273,24 @@ func (s *scan) newRunner(p *progress, selected func(*model.Object) bool) (*check
 
 // judge reads the paths and judges each world as soon as it is read.
 func (s *scan) judge(ctx context.Context, paths []string) (*model.Snapshot, *check.Outcome, error) {
-	templates, err := s.config.templates()
-	if err != nil {
-		return nil, nil, err
-	}
 	p := newProgress(s.env)
 	defer p.done()
 	runner, err := s.newRunner(p, nil)
 	if err != nil {
 		return nil, nil, err
 	}
-	s.helm.KubeVersion = fmt.Sprintf("v1.%d.0", s.minor)
 	var snapshot *model.Snapshot
 	worlds := make(chan *model.World)
 	g, both := errgroup.WithContext(ctx)
 	g.Go(func() error {
 		defer close(worlds)
 		var err error
-		snapshot, err = load.Snapshot(both, load.Options{Paths: paths, Stdin: s.env.Stdin, Self: s.env.Self, Helm: s.helm, StandIns: s.standIns, Progress: p.read,
-			World: model.WorldOptions{Complete: s.complete || s.config.Complete, Namespace: s.namespace, PodTemplates: templates},
-			Ready: func(w *model.World) {
-				select {
-				case worlds <- w:
-				case <-both.Done():
-				}
-			}})
-		if errors.Is(err, load.ErrNothing) {
-			err = usageError{err}
-		}
+		snapshot, err = s.load(both, paths, p, func(w *model.World) {
+			select {
+			case worlds <- w:
+			case <-both.Done():
+			}
+		})
 		return err
 	})
 	g.Go(func() error {
@@ -315,6 +305,22 @@ func (s *scan) judge(ctx context.Context, paths []string) (*model.Snapshot, *che
 		return nil, nil, err
 	}
 	return snapshot, runner.Outcome(), ctx.Err()
+}
+
+// load reads the paths; ready is handed each world as soon as it is read, nil for
+// none.
+func (s *scan) load(ctx context.Context, paths []string, p *progress, ready func(*model.World)) (*model.Snapshot, error) {
+	templates, err := s.config.templates()
+	if err != nil {
+		return nil, err
+	}
+	s.helm.KubeVersion = fmt.Sprintf("v1.%d.0", s.minor)
+	snapshot, err := load.Snapshot(ctx, load.Options{Paths: paths, Stdin: s.env.Stdin, Self: s.env.Self, Helm: s.helm, StandIns: s.standIns, Progress: p.read, Ready: ready,
+		World: model.WorldOptions{Complete: s.complete || s.config.Complete, Namespace: s.namespace, PodTemplates: templates}})
+	if errors.Is(err, load.ErrNothing) {
+		err = usageError{err}
+	}
+	return snapshot, err
 }
 
 // outcome decides the exit code of a scan whose reports are written.

@@ -102,19 +102,10 @@ func (s *scan) judgeCluster(ctx context.Context) (*model.Snapshot, *check.Outcom
 	if err != nil {
 		return nil, nil, usageError{fmt.Errorf("--selector: %w", err)}
 	}
-	config, name, err := s.live.connect()
-	if err != nil {
-		return nil, nil, err
-	}
-	if s.kubernetesVersion == "" {
-		if s.minor, err = cluster.Version(ctx, config); err != nil {
-			return nil, nil, err
-		}
-	}
 	p := newProgress(s.env)
 	p.what = "kinds"
 	defer p.done()
-	snapshot, err := s.readCluster(ctx, config, name, p)
+	snapshot, err := s.readCluster(ctx, p)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -132,7 +123,18 @@ func (s *scan) judgeCluster(ctx context.Context) (*model.Snapshot, *check.Outcom
 	return snapshot, runner.Outcome(), ctx.Err()
 }
 
-func (s *scan) readCluster(ctx context.Context, config *rest.Config, name string, p *progress) (*model.Snapshot, error) {
+// readCluster reads the cluster of the kubeconfig. Its release is the one to judge
+// for, unless another is asked for.
+func (s *scan) readCluster(ctx context.Context, p *progress) (*model.Snapshot, error) {
+	config, name, err := s.live.connect()
+	if err != nil {
+		return nil, err
+	}
+	if s.kubernetesVersion == "" {
+		if s.minor, err = cluster.Version(ctx, config); err != nil {
+			return nil, err
+		}
+	}
 	templates, err := s.config.templates()
 	if err != nil {
 		return nil, err

@@ -14,9 +14,7 @@ import (
 
 	"bulkhead.dev/bulkhead/internal/admission"
 	"bulkhead.dev/bulkhead/internal/check"
-	"bulkhead.dev/bulkhead/internal/load"
 	"bulkhead.dev/bulkhead/internal/load/archive"
-	"bulkhead.dev/bulkhead/internal/load/cluster"
 	"bulkhead.dev/bulkhead/internal/model"
 )
 
@@ -110,36 +108,17 @@ func runSnapshot(ctx context.Context, env *Env, f *snapshotFlags, paths []string
 
 // readLive reads the cluster of the kubeconfig, and judges nothing.
 func (s *scan) readLive(ctx context.Context, _ []string) (*model.Snapshot, error) {
-	config, name, err := s.live.connect()
-	if err != nil {
-		return nil, err
-	}
-	if s.kubernetesVersion == "" {
-		if s.minor, err = cluster.Version(ctx, config); err != nil {
-			return nil, err
-		}
-	}
 	p := newProgress(s.env)
 	p.what = "kinds"
 	defer p.done()
-	return s.readCluster(ctx, config, name, p)
+	return s.readCluster(ctx, p)
 }
 
 // readPaths reads the paths, and judges nothing.
 func (s *scan) readPaths(ctx context.Context, paths []string) (*model.Snapshot, error) {
-	templates, err := s.config.templates()
-	if err != nil {
-		return nil, err
-	}
-	s.helm.KubeVersion = fmt.Sprintf("v1.%d.0", s.minor)
 	p := newProgress(s.env)
 	defer p.done()
-	snapshot, err := load.Snapshot(ctx, load.Options{Paths: paths, Stdin: s.env.Stdin, Self: s.env.Self, Helm: s.helm, Progress: p.read,
-		World: model.WorldOptions{Complete: s.complete || s.config.Complete, Namespace: s.namespace, PodTemplates: templates}})
-	if errors.Is(err, load.ErrNothing) {
-		err = usageError{err}
-	}
-	return snapshot, err
+	return s.load(ctx, paths, p, nil)
 }
 
 // record writes a snapshot.

@@ -2,7 +2,6 @@ package controlplane
 
 import (
 	_ "embed"
-	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
@@ -110,8 +109,6 @@ type usedVersion struct {
 	path model.Path
 }
 
-const lastApplied = "kubectl.kubernetes.io/last-applied-configuration"
-
 // versionUsed reports false where that is not known: on a cluster an object is
 // served in whichever version one asks for, and only the manifest that kubectl
 // remembers tells.
@@ -120,15 +117,8 @@ func versionUsed(w *model.World, o *model.Object) (usedVersion, bool) {
 		apiVersion, _ := o.Content["apiVersion"].(string)
 		return usedVersion{versionedKind{apiVersion, o.Kind}, model.Path(nil).Keys("apiVersion")}, true
 	}
-	manifest := o.Annotations()[lastApplied]
-	if manifest == "" {
-		return usedVersion{}, false
-	}
-	var applied struct{ APIVersion, Kind string }
-	if json.Unmarshal([]byte(manifest), &applied) != nil || applied.APIVersion == "" {
-		return usedVersion{}, false
-	}
-	return usedVersion{versionedKind{applied.APIVersion, applied.Kind}, model.Path(nil).Keys("metadata", "annotations", lastApplied)}, true
+	apiVersion, kind := model.AppliedVersion(o.Annotations()[model.LastApplied])
+	return usedVersion{versionedKind{apiVersion, kind}, model.Path(nil).Keys("metadata", "annotations", model.LastApplied)}, apiVersion != ""
 }
 
 // judgeVersions judges every object of Kubernetes' own kinds by the version of its

@@ -149,7 +149,7 @@ func versioned(t *testing.T, apiVersion, kind string, annotations map[string]any
 }
 
 func TestVersions(t *testing.T) {
-	applied := func(text string) map[string]any { return map[string]any{lastApplied: text} }
+	applied := func(text string) map[string]any { return map[string]any{model.LastApplied: text} }
 	for _, test := range []struct {
 		name        string
 		object      *model.Object

@@ -49,6 +49,7 @@ var rules = []rule{
 	{"fix/overlay", []string{"finding", "model", "fix", "fix/text"}, clients, "kustomizations are built by who asks"},
 	{"fix/files", nil, nil, "it replaces files and knows nothing of what is in them"},
 	{"report", []string{"finding"}, []string{"k8s.io/client-go/rest", "k8s.io/apiserver/"}, "a result carries all that a report needs"},
+	{"testcluster", nil, renderers, "it connects tests to a cluster and knows nothing of what they test"},
 	{"catalog", append([]string{"workload", "rbac", "network", "image", "controlplane"}, domain...), nil, "the catalogue lists what the domains have"},
 }
 

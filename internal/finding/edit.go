@@ -6,7 +6,6 @@ import (
 	"maps"
 	"slices"
 	"strconv"
-	"strings"
 )
 
 // Edit is one operation of a JSON Patch (RFC 6902) on the object as written.
@@ -22,7 +21,7 @@ type Edit struct {
 func Apply(content map[string]any, edits []Edit) (map[string]any, error) {
 	var v any = content
 	for _, e := range edits {
-		path, err := tokens(e.Path)
+		path, err := SplitPointer(e.Path)
 		if err == nil {
 			v, err = apply(v, path, e)
 		}
@@ -35,23 +34,6 @@ func Apply(content map[string]any, edits []Edit) (map[string]any, error) {
 		return nil, errors.New("the edits leave no map")
 	}
 	return out, nil
-}
-
-var unescape = strings.NewReplacer("~1", "/", "~0", "~")
-
-// tokens are the reference tokens of a JSON Pointer (RFC 6901).
-func tokens(pointer string) ([]string, error) {
-	if pointer == "" {
-		return nil, nil
-	}
-	if pointer[0] != '/' {
-		return nil, errors.New("the path does not begin with a slash")
-	}
-	parts := strings.Split(pointer[1:], "/")
-	for i, p := range parts {
-		parts[i] = unescape.Replace(p)
-	}
-	return parts, nil
 }
 
 // apply makes one edit below v, which is copied along the path and no further.

@@ -6,7 +6,6 @@ import (
 	"reflect"
 	"slices"
 	"strconv"
-	"strings"
 
 	"bulkhead.dev/bulkhead/internal/finding"
 	"bulkhead.dev/bulkhead/internal/model"
@@ -58,7 +57,7 @@ func (d *differ) maps(path string, before, after map[string]any) {
 	keys := maps.Clone(before)
 	maps.Copy(keys, after)
 	for _, k := range slices.Sorted(maps.Keys(keys)) {
-		at := path + "/" + pointerEscape.Replace(k)
+		at := path + finding.JoinPointer(k)
 		old, had := before[k]
 		value, has := after[k]
 		switch {
@@ -163,5 +162,3 @@ func removals(before, after []any) []int {
 	}
 	return gone
 }
-
-var pointerEscape = strings.NewReplacer("~", "~0", "/", "~1")

@@ -325,7 +325,7 @@ func leaves(edits []finding.Edit) []string {
 			return
 		}
 		for _, k := range slices.Sorted(maps.Keys(m)) {
-			walk(path+"/"+pointerEscape.Replace(k), m[k])
+			walk(path+finding.JoinPointer(k), m[k])
 		}
 	}
 	for _, e := range edits {

@@ -20,7 +20,6 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"bulkhead.dev/bulkhead/internal/finding"
 	"bulkhead.dev/bulkhead/internal/fix"
@@ -156,7 +155,8 @@ func (p *planner) find(c fix.Change) (int, string) {
 		return 0, "there is no object to change"
 	}
 	for _, e := range c.Edits {
-		if !slices.Contains([]string{"add", "replace", "remove"}, e.Op) || !strings.HasPrefix(e.Path, "/") {
+		tokens, err := finding.SplitPointer(e.Path)
+		if !slices.Contains([]string{"add", "replace", "remove"}, e.Op) || err != nil || len(tokens) == 0 {
 			return 0, fmt.Sprintf("%s %q is no change of a field", e.Op, e.Path)
 		}
 	}

@@ -116,9 +116,9 @@ func harden(objects []*model.Object) []fix.Change {
 				} {
 					parent, _, _ := strings.Cut(e.Path, "/")
 					if v, _ := at2(after, path, append(at, parent)); v == nil {
-						after = apply(after, add(path+join(append(at, parent)...), map[string]any{}))
+						after = apply(after, add(path+finding.JoinPointer(append(at, parent)...), map[string]any{}))
 					}
-					after = apply(after, add(path+join(at...)+"/"+e.Path, e.Value))
+					after = apply(after, add(path+finding.JoinPointer(at...)+"/"+e.Path, e.Value))
 				}
 			}
 		}

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 
+	"bulkhead.dev/bulkhead/internal/finding"
 	"bulkhead.dev/bulkhead/internal/model"
 )
 
@@ -189,7 +190,7 @@ type operation struct {
 }
 
 func copyOf(field string, to ...string) operation {
-	return operation{Op: "copy", From: join(field), Path: join(to...)}
+	return operation{Op: "copy", From: finding.JoinPointer(field), Path: finding.JoinPointer(to...)}
 }
 
 // inline is an entry of patches that holds its patch itself.

@@ -181,9 +181,9 @@ func (c *cursor) field(e finding.Edit, built, staged map[string]any, rest []stri
 	case e.Op == "remove" && !there:
 		return op, false, errLater
 	case e.Op == "replace" && !there:
-		return finding.Edit{Op: "add", Path: join(c.path...), Value: e.Value}, true, nil
+		return finding.Edit{Op: "add", Path: finding.JoinPointer(c.path...), Value: e.Value}, true, nil
 	}
-	return finding.Edit{Op: e.Op, Path: join(c.path...), Value: e.Value}, true, nil
+	return finding.Edit{Op: e.Op, Path: finding.JoinPointer(c.path...), Value: e.Value}, true, nil
 }
 
 // item goes into an item of a list, or gives the operation on it.
@@ -195,7 +195,7 @@ func (c *cursor) item(e finding.Edit, built, staged []any, rest []string) (op fi
 	}
 	c.path = append(c.path, index)
 	if !existing {
-		return finding.Edit{Op: "add", Path: join(c.path...), Value: e.Value}, true, nil
+		return finding.Edit{Op: "add", Path: finding.JoinPointer(c.path...), Value: e.Value}, true, nil
 	}
 	n, err := strconv.Atoi(index)
 	if err != nil {
@@ -203,12 +203,12 @@ func (c *cursor) item(e finding.Edit, built, staged []any, rest []string) (op fi
 	}
 	if name := nameOf(staged[n]); name != nil {
 		value, _ := at(staged[n], name)
-		c.guards = append(c.guards, finding.Edit{Op: "test", Path: join(slices.Concat(c.path, name)...), Value: value})
+		c.guards = append(c.guards, finding.Edit{Op: "test", Path: finding.JoinPointer(slices.Concat(c.path, name)...), Value: value})
 	} else {
 		c.unnamed = true
 	}
 	if last {
-		return finding.Edit{Op: e.Op, Path: join(c.path...), Value: e.Value}, true, nil
+		return finding.Edit{Op: e.Op, Path: finding.JoinPointer(c.path...), Value: e.Value}, true, nil
 	}
 	i, err := strconv.Atoi(rest[0])
 	if err != nil {
@@ -234,7 +234,7 @@ func parents(e finding.Edit, path, rest []string, built any) (finding.Edit, erro
 	for _, token := range slices.Backward(rest) {
 		value = map[string]any{token: value}
 	}
-	return finding.Edit{Op: "add", Path: join(path...), Value: value}, nil
+	return finding.Edit{Op: "add", Path: finding.JoinPointer(path...), Value: value}, nil
 }
 
 // counterpart finds the item of a built list in the list that a patch gets: by
@@ -294,14 +294,14 @@ func (w *writer) unnamed(path []string, op finding.Edit) []finding.Edit {
 			v, _ := at(w.staged, path[:i])
 			if list, ok := v.([]any); ok && i < len(path)-1 {
 				if n, err := strconv.Atoi(path[i]); err == nil && n < len(list) && nameOf(list[n]) == nil {
-					return []finding.Edit{{Op: "test", Path: join(path[:i+1]...), Value: list[n]}}
+					return []finding.Edit{{Op: "test", Path: finding.JoinPointer(path[:i+1]...), Value: list[n]}}
 				}
 			}
 		}
 		return nil
 	}
 	if v, ok := at(w.staged, path); ok {
-		return []finding.Edit{{Op: "test", Path: join(path...), Value: v}}
+		return []finding.Edit{{Op: "test", Path: finding.JoinPointer(path...), Value: v}}
 	}
 	return nil
 }

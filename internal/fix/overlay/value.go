@@ -7,8 +7,8 @@ import (
 	"math/big"
 	"reflect"
 	"strconv"
-	"strings"
 
+	"bulkhead.dev/bulkhead/internal/finding"
 	"bulkhead.dev/bulkhead/internal/model"
 )
 
@@ -97,26 +97,10 @@ func number(v any) *big.Float {
 	return nil
 }
 
-// split takes a JSON Pointer (RFC 6901) apart.
+// split takes a JSON Pointer apart that the planner has looked at before.
 func split(pointer string) []string {
-	if pointer == "" {
-		return nil
-	}
-	tokens := strings.Split(strings.TrimPrefix(pointer, "/"), "/")
-	for i, t := range tokens {
-		tokens[i] = strings.ReplaceAll(strings.ReplaceAll(t, "~1", "/"), "~0", "~")
-	}
+	tokens, _ := finding.SplitPointer(pointer)
 	return tokens
-}
-
-// join is the inverse of split.
-func join(tokens ...string) string {
-	var b strings.Builder
-	for _, t := range tokens {
-		b.WriteByte('/')
-		b.WriteString(strings.ReplaceAll(strings.ReplaceAll(t, "~", "~0"), "/", "~1"))
-	}
-	return b.String()
 }
 
 // at returns the value at a path.

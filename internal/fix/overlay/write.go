@@ -119,7 +119,7 @@ func appended(path string, ops []finding.Edit) []finding.Edit {
 
 // registrations are the edits of the kustomization file for new entries of patches.
 func (p *planner) registrations(added []any) []finding.Edit {
-	path := join(p.definition.patches)
+	path := finding.JoinPointer(p.definition.patches)
 	if len(p.definition.list) == 0 {
 		return []finding.Edit{{Op: "add", Path: path, Value: added}}
 	}

@@ -196,7 +196,7 @@ func (e *editor) touched(c Change) [][]string {
 	place := tokensOf(o.place)
 	var out [][]string
 	for _, edit := range c.Edits {
-		if steps, err := pointer(edit.Path); err == nil {
+		if steps, err := finding.SplitPointer(edit.Path); err == nil {
 			out = append(out, slices.Concat(place, steps))
 		}
 	}

@@ -124,7 +124,7 @@ func linesOf(file string, change Change) int {
 		}
 		n, lines := root.Content[0], strings.Count(c.text, "\n")+1
 		next := lines + 1
-		steps, err := pointer(change.Edits[0].Path)
+		steps, err := finding.SplitPointer(change.Edits[0].Path)
 		if err != nil {
 			return 0
 		}

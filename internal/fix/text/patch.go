@@ -6,7 +6,6 @@ import (
 	"maps"
 	"slices"
 	"strconv"
-	"strings"
 
 	"bulkhead.dev/bulkhead/internal/finding"
 )
@@ -50,7 +49,7 @@ func (p *patcher) one(v *value, e finding.Edit) (*value, error) {
 	default:
 		return nil, errors.New("only add, replace and remove can be made in a file")
 	}
-	steps, err := pointer(e.Path)
+	steps, err := finding.SplitPointer(e.Path)
 	if err != nil {
 		return nil, err
 	}
@@ -88,33 +87,6 @@ func (p *patcher) settle(v *value) {
 		p.settle(i)
 		v.count(i)
 	}
-}
-
-// pointer splits an RFC 6901 pointer into its reference tokens.
-func pointer(path string) ([]string, error) {
-	if path == "" {
-		return nil, nil
-	}
-	if path[0] != '/' {
-		return nil, errors.New("the path does not begin with a slash")
-	}
-	steps := strings.Split(path[1:], "/")
-	for i, s := range steps {
-		for j := strings.IndexByte(s, '~'); j >= 0; j = next(s, j) {
-			if j+1 >= len(s) || s[j+1] != '0' && s[j+1] != '1' {
-				return nil, errors.New("the path has a ~ that is followed by neither 0 nor 1")
-			}
-		}
-		steps[i] = strings.ReplaceAll(strings.ReplaceAll(s, "~1", "/"), "~0", "~")
-	}
-	return steps, nil
-}
-
-func next(s string, after int) int {
-	if i := strings.IndexByte(s[after+1:], '~'); i >= 0 {
-		return after + 1 + i
-	}
-	return -1
 }
 
 // changed marks now as what became of was.

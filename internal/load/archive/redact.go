@@ -1,18 +1,16 @@
 package archive
 
 import (
-	"encoding/json"
 	"maps"
 	"reflect"
 	"regexp"
 	"strings"
+
+	"bulkhead.dev/bulkhead/internal/model"
 )
 
 // Redacted stands where a value was.
 const Redacted = "<redacted>"
-
-// lastApplied holds the whole object once more, as kubectl apply was given it.
-const lastApplied = "kubectl.kubernetes.io/last-applied-configuration"
 
 // Redact returns an object without the values that may be secret, wherever a
 // credential is written in practice:
@@ -33,7 +31,9 @@ func Redact(content map[string]any) (out map[string]any, redacted bool) {
 	if meta, ok := out["metadata"].(map[string]any); ok {
 		delete(meta, "managedFields")
 		if annotations, ok := meta["annotations"].(map[string]any); ok {
-			withoutApplied(annotations)
+			if manifest, ok := annotations[model.LastApplied].(string); ok {
+				annotations[model.LastApplied] = model.OnlyVersion(manifest)
+			}
 		}
 	}
 	switch out["kind"] {
@@ -54,29 +54,6 @@ func Redact(content map[string]any) (out map[string]any, redacted bool) {
 		delete(out, "data")
 	}
 	return out, redacted
-}
-
-// withoutApplied leaves of what was applied the version that it was written in.
-func withoutApplied(annotations map[string]any) {
-	text, ok := annotations[lastApplied].(string)
-	if !ok {
-		delete(annotations, lastApplied)
-		return
-	}
-	var applied struct {
-		APIVersion string `json:"apiVersion"`
-		Kind       string `json:"kind"`
-	}
-	if json.Unmarshal([]byte(text), &applied) != nil || applied.Kind == "" {
-		delete(annotations, lastApplied)
-		return
-	}
-	kept, err := json.Marshal(applied)
-	if err != nil {
-		delete(annotations, lastApplied)
-		return
-	}
-	annotations[lastApplied] = string(kept)
 }
 
 var userInfo = regexp.MustCompile(`://[^/?#\s@]*@`)

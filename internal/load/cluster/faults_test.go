@@ -10,7 +10,6 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -27,10 +26,10 @@ import (
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/yaml"
 
 	"bulkhead.dev/bulkhead/internal/model"
+	"bulkhead.dev/bulkhead/internal/testcluster"
 )
 
 // realServer is an API server with a namespace for one test.
@@ -43,15 +42,7 @@ type realServer struct {
 
 func connect(t *testing.T) *realServer {
 	t.Helper()
-	path := os.Getenv("BULKHEAD_TEST_KUBECONFIG")
-	if path == "" {
-		t.Skip("BULKHEAD_TEST_KUBECONFIG is not set: make test starts a cluster and sets it")
-	}
-	config, err := clientcmd.BuildConfigFromFlags("", path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	config.QPS, config.Burst = 500, 500
+	config, _ := testcluster.Config(t)
 	s := &realServer{config: config, kube: kubernetes.NewForConfigOrDie(config), dynamic: dynamic.NewForConfigOrDie(config)}
 	ns, err := s.kube.CoreV1().Namespaces().Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "live-"}}, metav1.CreateOptions{})
 	if err != nil {
@@ -412,7 +403,7 @@ func TestSecrets(t *testing.T) {
 	s := connect(t)
 	const marker = "c2VjcmV0LW1hcmtlcg"
 	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "s", Annotations: map[string]string{
-		lastApplied: `{"apiVersion":"v1","kind":"Secret","data":{"password":"` + marker + `"}}`}},
+		model.LastApplied: `{"apiVersion":"v1","kind":"Secret","data":{"password":"` + marker + `"}}`}},
 		Data: map[string][]byte{"password": []byte(marker)}, Type: "example.com/any"}
 	if _, err := s.kube.CoreV1().Secrets(s.namespace).Create(t.Context(), secret, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
@@ -426,7 +417,7 @@ func TestSecrets(t *testing.T) {
 	if text := fmt.Sprint(o.Content); strings.Contains(text, marker) || strings.Contains(text, "YzJWa") {
 		t.Errorf("a value is kept: %s", text)
 	}
-	if o.Map("data")["password"] != "" || o.Text("type") != "example.com/any" || o.Annotations()[lastApplied] != `{"apiVersion":"v1","kind":"Secret"}` {
+	if o.Map("data")["password"] != "" || o.Text("type") != "example.com/any" || o.Annotations()[model.LastApplied] != `{"apiVersion":"v1","kind":"Secret"}` {
 		t.Errorf("got %v", o.Content)
 	}
 }

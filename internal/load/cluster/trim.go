@@ -1,14 +1,8 @@
 package cluster
 
 import (
-	"encoding/json"
-
 	"bulkhead.dev/bulkhead/internal/model"
 )
-
-// lastApplied is the manifest that kubectl remembers: the whole object once more,
-// the values of Secrets included. Controls read which version it was written in.
-const lastApplied = "kubectl.kubernetes.io/last-applied-configuration"
 
 // trim drops what nobody reads, and what nobody should.
 func trim(gk model.GroupKind, content map[string]any) {
@@ -17,8 +11,8 @@ func trim(gk model.GroupKind, content map[string]any) {
 		delete(meta, field)
 	}
 	if annotations, ok := meta["annotations"].(map[string]any); ok {
-		if manifest, ok := annotations[lastApplied].(string); ok {
-			annotations[lastApplied] = onlyVersion(manifest)
+		if manifest, ok := annotations[model.LastApplied].(string); ok {
+			annotations[model.LastApplied] = model.OnlyVersion(manifest)
 		}
 	}
 	switch {
@@ -61,20 +55,4 @@ func keepStatus(content map[string]any, fields ...string) {
 	if len(kept) > 0 {
 		content["status"] = kept
 	}
-}
-
-// onlyVersion keeps of a manifest what it says it is.
-func onlyVersion(manifest string) string {
-	var typed struct {
-		APIVersion string `json:"apiVersion"`
-		Kind       string `json:"kind"`
-	}
-	if json.Unmarshal([]byte(manifest), &typed) != nil {
-		return ""
-	}
-	out, err := json.Marshal(typed)
-	if err != nil {
-		return ""
-	}
-	return string(out)
 }
