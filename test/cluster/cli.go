@@ -14,14 +14,15 @@ import (
 const usage = `usage:
   cluster build
       Build etcd, kube-apiserver and kube-controller-manager into the cache.
-  cluster start [--dir DIR] [--load PATH ...]
+  cluster start [--dir DIR] [--load PATH ...] [--admission-config FILE]
       Start a cluster, print its kubeconfig, run until SIGINT or SIGTERM.
-  cluster exec [--dir DIR] [--load PATH ...] [--chdir DIR] -- CMD ARGS...
+  cluster exec [--dir DIR] [--load PATH ...] [--admission-config FILE] [--chdir DIR] -- CMD ARGS...
       Start a cluster, run CMD with KUBECONFIG and BULKHEAD_TEST_KUBECONFIG set, stop it.
   cluster kubectl [--chdir DIR] -- ARGS...
       Run a kubectl of the cluster's version.
 
---load applies a file or a folder of YAML, server-side. See go doc for the rest.
+--load applies a file or a folder of YAML, server-side; --admission-config is the API
+server's own --admission-control-config-file. See go doc for the rest.
 `
 
 // errUsage is a wrong command line; what is wrong has been printed.
@@ -44,6 +45,8 @@ type options struct {
 	chdir string
 	load  []string
 	args  []string
+	// admissionConfig is the path of an AdmissionConfiguration.
+	admissionConfig string
 }
 
 // run is main without the process around it. It returns the exit code: that of the
@@ -80,8 +83,8 @@ func (l launcher) dispatch(ctx context.Context, args []string) error {
 		run   func(context.Context, options) error
 	}{
 		"build":   {"", l.build},
-		"start":   {"dir load", l.start},
-		"exec":    {"dir load chdir args", l.exec},
+		"start":   {"dir load admission", l.start},
+		"exec":    {"dir load admission chdir args", l.exec},
 		"kubectl": {"chdir args", l.kubectl},
 	}
 	name := args[0]
@@ -118,6 +121,9 @@ func (l launcher) parse(name, takes string, args []string) (options, error) {
 			opts.load = append(opts.load, path)
 			return nil
 		})
+	}
+	if strings.Contains(takes, "admission") {
+		flags.StringVar(&opts.admissionConfig, "admission-config", "", "a `file` with an AdmissionConfiguration")
 	}
 	if strings.Contains(takes, "chdir") {
 		flags.StringVar(&opts.chdir, "chdir", "", "the `folder` to run the command in")
@@ -204,7 +210,7 @@ func (l launcher) startCluster(ctx context.Context, opts options) (*cluster, err
 	if err := cache.ensure(ctx, wanted...); err != nil {
 		return nil, err
 	}
-	c, err := startCluster(ctx, config{dir: opts.dir, path: cache.path, ports: freePorts, log: l.stderr})
+	c, err := startCluster(ctx, config{dir: opts.dir, path: cache.path, ports: freePorts, log: l.stderr, admission: opts.admissionConfig})
 	if err != nil {
 		return nil, err
 	}

@@ -25,6 +25,8 @@ type config struct {
 	path  func(binary) string // where the binaries are
 	ports func() (ports, error)
 	log   io.Writer // for progress
+	// admission is the path of an AdmissionConfiguration; empty for the defaults.
+	admission string
 }
 
 // A cluster is a running control plane.
@@ -108,7 +110,7 @@ func (c *cluster) start() error {
 		ready  string // the address that answers 200 when the component does its work
 	}{
 		{etcd, etcdFlags(c.folder, c.keys, at), store, httpsURL(at.etcd) + "/readyz"},
-		{apiServer, apiServerFlags(c.folder, c.keys, at), c.client, c.url + "/readyz"},
+		{apiServer, apiServerFlags(c.folder, c.keys, at, c.admission), c.client, c.url + "/readyz"},
 		{controllerManager, controllerManagerFlags(c.folder, c.keys), c.client,
 			c.url + "/api/v1/namespaces/default/serviceaccounts/default"},
 	} {

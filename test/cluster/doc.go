@@ -28,9 +28,9 @@
 //	etcd/           the data, written without fsync
 //
 // It is a temporary folder, removed at the end, unless --dir names one. A cluster
-// always starts empty: what a former one left in --dir is replaced. Paths of --load
-// and --dir are relative to the folder that the command runs in, which is this one
-// under go -C.
+// always starts empty: what a former one left in --dir is replaced. Paths of --load,
+// --dir and --admission-config are relative to the folder that the command runs in,
+// which is this one under go -C.
 //
 // # What is cached where
 //

@@ -60,8 +60,8 @@ func etcdFlags(f *folder, keys pki, at ports) []string {
 	}
 }
 
-func apiServerFlags(f *folder, keys pki, at ports) []string {
-	return []string{
+func apiServerFlags(f *folder, keys pki, at ports, admission string) []string {
+	flags := []string{
 		"--bind-address=127.0.0.1",
 		"--advertise-address=127.0.0.1",
 		fmt.Sprintf("--secure-port=%d", at.apiServer),
@@ -87,6 +87,10 @@ func apiServerFlags(f *folder, keys pki, at ports) []string {
 		"--audit-log-maxbackup=1",
 		"--profiling=false",
 	}
+	if admission != "" {
+		flags = append(flags, "--admission-control-config-file="+admission)
+	}
+	return flags
 }
 
 func controllerManagerFlags(f *folder, keys pki) []string {
