@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	yamlv2 "go.yaml.in/yaml/v2"
+
+	"bulkhead.dev/bulkhead/internal/yaml11"
 )
 
 // kubectlReads reports whether the library of YAML 1.1 that kubectl uses reads a
@@ -22,7 +24,7 @@ func (v *value) means(read any) bool {
 			return false
 		}
 		for k, e := range read {
-			name, err := keyName(leafOf(k))
+			name, err := yaml11.KeyName(k)
 			if f := v.fields[name]; err != nil || f == nil || !f.means(e) {
 				return false
 			}

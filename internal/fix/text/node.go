@@ -4,10 +4,11 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 
 	yaml "go.yaml.in/yaml/v4"
+
+	"bulkhead.dev/bulkhead/internal/yaml11"
 )
 
 // node is a value as it is written: where its text begins and ends. Places are
@@ -323,7 +324,7 @@ func (r *reader) mapping(out *node, n *yaml.Node, depth int) error {
 		}
 		if e.merge = k.Kind == yaml.ScalarNode && k.Value == "<<" && k.Style == 0; e.merge {
 			out.merges = true
-		} else if e.name, err = keyName(key.value); err != nil {
+		} else if e.name, err = keyName(k, key.value); err != nil {
 			return r.errorf(k, "%w", err)
 		}
 		if e.value, err = r.fieldValue(out, key, v, depth); err != nil {
@@ -362,21 +363,21 @@ func (r *reader) fieldValue(out, key *node, v *yaml.Node, depth int) (*node, err
 	return n, nil
 }
 
-// keyName is a key as JSON has it. kubectl turns numbers and booleans that stand
-// as keys into strings.
-func keyName(v *value) (string, error) {
+// keyName is a key as JSON has it, with what its scalar means as a value.
+func keyName(n *yaml.Node, v *value) (string, error) {
 	if v.kind != scalar {
 		return "", errors.New("a key must be a plain value, not a list or a map")
 	}
-	switch s := v.scalar.(type) {
-	case string:
+	if s, ok := v.scalar.(string); ok {
 		return s, nil
-	case bool, int64:
-		return fmt.Sprint(s), nil
-	case float64:
-		return strconv.FormatFloat(s, 'g', -1, 32), nil
 	}
-	return "", errors.New("a key must not be null")
+	for n.Kind == yaml.AliasNode && n.Alias != nil {
+		n = n.Alias
+	}
+	if n.Style&yaml.TaggedStyle != 0 {
+		return yaml11.Key(n.Tag, n.Value)
+	}
+	return yaml11.Key("", n.Value)
 }
 
 // fields collects what a map means: its own entries, and of what it merges those

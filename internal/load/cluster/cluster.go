@@ -15,6 +15,7 @@ import (
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
 
+	"bulkhead.dev/bulkhead/internal/load/intern"
 	"bulkhead.dev/bulkhead/internal/model"
 )
 
@@ -192,9 +193,24 @@ func (r *reader) all(ctx context.Context) error {
 	for _, l := range first {
 		r.templates.add(l.objects)
 	}
+	// What is shared is not changed any more, so that templates come first.
 	r.templates.share(first)
+	same := intern.NewPool()
+	for _, l := range first {
+		for _, o := range l.objects {
+			same.Value(o.Content)
+		}
+	}
+	arrived := func(o *model.Object) {
+		template := r.templates.sharePod(o)
+		for k, v := range o.Content {
+			if k != "spec" || !template {
+				o.Content[k] = same.Value(v)
+			}
+		}
+	}
 	for _, l := range r.lists[len(first):] {
-		if err := r.list(ctx, l, r.templates.sharePod); err != nil {
+		if err := r.list(ctx, l, arrived); err != nil {
 			return err
 		}
 	}

@@ -37,10 +37,10 @@ func (l *list) keep(content map[string]any) {
 	if !ok {
 		return
 	}
-	l.objects = append(l.objects, o)
 	if l.arrived != nil {
 		l.arrived(o)
 	}
+	l.objects = append(l.objects, o)
 }
 
 // pageSize is how many objects are asked for at once, as kubectl does.

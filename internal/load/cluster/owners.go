@@ -155,25 +155,33 @@ func (t *templates) share(lists []*list) {
 	}
 }
 
-// sharePod does so for one object, before it belongs to a world.
-func (t *templates) sharePod(o *model.Object) {
+// sharePod does so for one object, before it belongs to a world, and reports whether
+// it did.
+func (t *templates) sharePod(o *model.Object) bool {
 	owner, _ := t.owned.controller(o)
 	if owner == nil {
-		return
+		return false
 	}
 	mine, theirs := t.pod(o), t.pod(owner)
 	if mine == nil || theirs == nil || !sameTemplate(theirs, mine, owner) {
-		return
+		return false
 	}
 	top, _ := mine.Path.Lookup(o.Content)
-	if m, ok := top.(map[string]any); ok {
-		m["spec"] = theirs.Spec
+	m, ok := top.(map[string]any)
+	if !ok {
+		return false
 	}
+	m["spec"] = theirs.Spec
 	// Waivers and all else that annotations say is said by the owner.
 	for _, meta := range []map[string]any{o.Map("metadata"), mine.Meta} {
 		annotations, _ := meta["annotations"].(map[string]any)
+		if !slices.ContainsFunc(slices.Collect(maps.Keys(annotations)), isSecurityAnnotation) {
+			delete(meta, "annotations")
+			continue
+		}
 		maps.DeleteFunc(annotations, func(k string, _ any) bool { return !isSecurityAnnotation(k) })
 	}
+	return true
 }
 
 // pod is the pod of an object that belongs to no world yet.

@@ -25,7 +25,7 @@ func trim(gk model.GroupKind, content map[string]any) {
 			}
 		}
 	case gk == podKind:
-		keepStatus(content, "phase", "conditions")
+		keepStatus(content, "phase")
 	case gk == (model.GroupKind{Group: "batch", Kind: "Job"}):
 		keepStatus(content, "active", "conditions")
 	case gk == (model.GroupKind{Group: "apps", Kind: "ReplicaSet"}):

@@ -119,7 +119,7 @@ func (d *jsonDecoder) value(token json.Token, at model.Span, depth int) (any, mo
 		}
 		return d.list(at, depth)
 	case string:
-		return d.scalars.text(t), model.Spans{at}, nil
+		return d.scalars.Text(t), model.Spans{at}, nil
 	case json.Number:
 		v, err := number(t)
 		if err != nil {
@@ -174,7 +174,7 @@ func (d *jsonDecoder) object(at model.Span, depth int) (any, model.Spans, error)
 		if !ok {
 			return nil, nil, d.errorf(keyAt, "a key must be a string")
 		}
-		key, _ := d.scalars.text(name).(string)
+		key, _ := d.scalars.Text(name).(string)
 		if _, ok := m[key]; ok {
 			return nil, nil, d.errorf(keyAt, "key %q is given twice; remove one", key)
 		}

@@ -7,13 +7,13 @@ import (
 	"iter"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
 	yamlv2 "go.yaml.in/yaml/v2"
 	yaml "go.yaml.in/yaml/v4"
 
 	"bulkhead.dev/bulkhead/internal/model"
+	"bulkhead.dev/bulkhead/internal/yaml11"
 )
 
 // document is one YAML document and the number of lines before it.
@@ -291,7 +291,7 @@ func (b *builder) leaf(entries []entry, depth int) (any, error) {
 		}
 		names[i], values[i] = e.name, v
 	}
-	return b.scalars.leaf(names[:len(entries)], values[:len(entries)]), nil
+	return b.scalars.Leaf(names[:len(entries)], values[:len(entries)]), nil
 }
 
 // collect gathers the entries of a mapping from b.entries[start] on, and of what
@@ -395,17 +395,17 @@ func (b *builder) key(n *yaml.Node) (string, error) {
 	if n.Kind != yaml.ScalarNode {
 		return "", b.errorf(n, "a key must be a plain value, not a list or a map")
 	}
-	v, err := b.scalar(n)
+	v, err := b.scalars.value(n)
+	if s, ok := v.(string); ok && err == nil {
+		return s, nil
+	}
+	tag := ""
+	if n.Style&yaml.TaggedStyle != 0 {
+		tag = n.Tag
+	}
+	name, err := yaml11.Key(tag, n.Value)
 	if err != nil {
-		return "", err
+		return "", b.errorf(n, "%v", err)
 	}
-	switch v := v.(type) {
-	case string:
-		return v, nil
-	case bool, int64:
-		return fmt.Sprint(v), nil
-	case float64:
-		return strconv.FormatFloat(v, 'g', -1, 32), nil
-	}
-	return "", b.errorf(n, "a key must not be null")
+	return name, nil
 }
