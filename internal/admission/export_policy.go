@@ -73,6 +73,9 @@ type ExportOptions struct {
 	Namespaces, ExcludeNamespaces []string
 	Parameters                    check.Parameters
 	Waivers                       []ExportWaiver
+	// Annotations says which waivers count that objects carry as annotations; nil for
+	// none, since a tenant must not waive what the platform forbids.
+	Annotations *check.AnnotationSettings
 	// Now is the time by which a waiver has expired.
 	Now time.Time
 }

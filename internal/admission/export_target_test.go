@@ -37,7 +37,7 @@ func TestExportTargets(t *testing.T) {
 	objects := len(objectControls(t))
 	before := 0
 	for _, minor := range []int{30, 32, 33, 34, 35, 36, 38} {
-		o := admission.ExportOptions{Mode: admission.Deny, Minor: minor, Mutate: minor >= 34}
+		o := admission.ExportOptions{Mode: admission.Deny, Minor: minor, Mutate: minor >= 34, Annotations: &check.AnnotationSettings{Namespaces: []string{"shop-*"}}}
 		out := exportAll(t, o)
 		validating, mutating, newer := 0, 0, 0
 		for _, p := range out.Policies {

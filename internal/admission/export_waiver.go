@@ -52,7 +52,11 @@ func end(w *check.Waiver) time.Time { return w.Expires.AddDate(0, 0, 1) }
 // when is compared with its creationTimestamp, which the API server sets. What time
 // it is on an update no policy can tell, so that there none waives, and the update is
 // refused only for what it makes worse.
-type scopes []waiverScope
+type scopes struct {
+	named []waiverScope
+	// annotations are those that objects carry themselves; nil where they do not count.
+	annotations *annotations
+}
 
 type waiverScope struct {
 	waiver ExportWaiver
@@ -63,7 +67,7 @@ type waiverScope struct {
 // scopesOf are the waivers of a control in so far as its policy can tell what they
 // are for.
 func (e *exporter) scopesOf(c *check.Control, p *check.ObjectPolicy, waivers []ExportWaiver) scopes {
-	var out scopes
+	out := scopes{annotations: e.annotationsOf(c, p)}
 	for _, w := range waivers {
 		if !slices.Contains(w.Controls, c.Name) {
 			continue
@@ -78,7 +82,7 @@ func (e *exporter) scopesOf(c *check.Control, p *check.ObjectPolicy, waivers []E
 			terms = append(terms, resourceExpression(kinds, r, w.Namespace))
 		}
 		if len(terms) > 0 {
-			out = append(out, waiverScope{w, strings.Join(terms, " ||\n")})
+			out.named = append(out.named, waiverScope{w, strings.Join(terms, " ||\n")})
 		}
 	}
 	return out
@@ -217,12 +221,15 @@ func classRegexp(rest *string, next, escaped func() rune) string {
 // when that was created.
 func (s scopes) variables() []admissionv1.Variable {
 	var out []admissionv1.Variable
-	for i, one := range s {
+	for i, one := range s.named {
 		out = append(out, admissionv1.Variable{
 			Name: "waived_" + strconv.Itoa(i),
 			Expression: fmt.Sprintf("(%s) &&\ntimestamp(object.metadata.creationTimestamp) < timestamp(%q)",
 				one.objects, end(one.waiver.Waiver).Format(time.RFC3339)),
 		})
+	}
+	if s.annotations != nil {
+		out = append(out, s.annotations.variable())
 	}
 	return out
 }
@@ -230,11 +237,8 @@ func (s scopes) variables() []admissionv1.Variable {
 // filtered is a list of violations without those that are waived. Each waiver is
 // looked at alone: two never join into a wider one.
 func (s scopes) filtered(violations string) string {
-	if len(s) == 0 {
-		return violations
-	}
-	terms := make([]string, len(s))
-	for i, one := range s {
+	terms := make([]string, len(s.named))
+	for i, one := range s.named {
 		terms[i] = "variables.waived_" + strconv.Itoa(i)
 		if one.waiver.Containers == nil {
 			continue
@@ -246,6 +250,12 @@ func (s scopes) filtered(violations string) string {
 		}
 		terms[i] += " && " + container + " != \"\" && (" + strings.Join(names, " || ") + ")"
 	}
+	if s.annotations != nil {
+		terms = append(terms, waives)
+	}
+	if len(terms) == 0 {
+		return violations
+	}
 	return violations + ".filter(v, !(" + strings.Join(terms, " ||\n  ") + "))"
 }
 
@@ -253,23 +263,26 @@ func (s scopes) filtered(violations string) string {
 // time. When a waiver has expired the fix cannot tell, for objects have no creation
 // time yet when they are mutated; the policy that judges can.
 func (s scopes) unmutated() []admissionv1.MatchCondition {
-	if len(s) == 0 {
-		return nil
-	}
-	terms := make([]string, len(s))
-	for i, one := range s {
+	terms := make([]string, len(s.named))
+	for i, one := range s.named {
 		terms[i] = "(" + one.objects + ")"
+	}
+	if s.annotations != nil {
+		terms = append(terms, s.annotations.unmutated())
+	}
+	if len(terms) == 0 {
+		return nil
 	}
 	return []admissionv1.MatchCondition{{Name: "not-waived", Expression: "!(" + strings.Join(terms, " ||\n") + ")"}}
 }
 
 // annotate says in the policy whom to ask about its waivers.
 func (s scopes) annotate(meta *metav1.ObjectMeta) {
-	if len(s) == 0 {
+	if len(s.named) == 0 {
 		return
 	}
 	var lines []string
-	for _, one := range s {
+	for _, one := range s.named {
 		w := one.waiver
 		lines = append(lines, fmt.Sprintf("%s, owner %s, until %s", w.Name, w.Owner, w.Expires.Format(time.DateOnly)))
 	}

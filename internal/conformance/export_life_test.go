@@ -242,6 +242,35 @@ func TestWaiversUnderDeny(t *testing.T) {
 	}
 }
 
+// TestAnnotationsUnderDeny: where the platform lets annotations waive, an object is
+// created with them while they last, and what the controllers make of it.
+func TestAnnotationsUnderDeny(t *testing.T) {
+	l := &life{connect(t), "annotated"}
+	l.enforce(t, []string{"no-latest-tag"}, admission.ExportOptions{Annotations: &check.AnnotationSettings{Namespaces: []string{"conformance-*"}}})
+	today := time.Now().UTC()
+	waiver := func(days int, more string) map[string]string {
+		return map[string]string{check.WaiverAnnotation + "no-latest-tag": "why; owner=team; expires=" + today.AddDate(0, 0, days).Format(time.DateOnly) + more}
+	}
+	for _, c := range []struct {
+		name, want           string
+		onObject, onTemplate map[string]string
+	}{
+		{"object", "", waiver(1, ""), nil},
+		{"template", "", nil, waiver(1, "; container=c*")},
+		{"other-container", fmt.Sprintf(latest, 0, "web", 0), nil, waiver(1, "; container=d")},
+		{"expired", fmt.Sprintf(latest, 0, "web", 0), waiver(-2, ""), nil},
+		{"malformed", fmt.Sprintf(latest, 0, "web", 0), waiver(1, "; because"), nil},
+	} {
+		d := l.deployment(c.name, "example.com/web:latest")
+		d.Annotations, d.Spec.Template.Annotations = c.onObject, c.onTemplate
+		_, err := l.kube.AppsV1().Deployments(l.namespace).Create(t.Context(), d, metav1.CreateOptions{})
+		if got := refusal(err); got != c.want {
+			t.Errorf("%s:\ngot  %q\nwant %q", c.name, got, c.want)
+		}
+	}
+	l.awaitPods(t, 2)
+}
+
 // TestExportedMutation: what export writes changes an object when it is created, by
 // whoever writes it, and neither what a waiver names nor what is there.
 func TestExportedMutation(t *testing.T) {

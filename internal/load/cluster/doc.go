@@ -10,8 +10,9 @@
 // A page is decoded object by object from the connection, so that one object and
 // what is kept of those before it is all that is held. Dropped are managedFields,
 // the values of Secrets, the manifest that kubectl remembers (but for its version),
-// and of pods the status but for its phase and conditions. A pod that runs as the
-// template of its controller says shares the template's spec.
+// and of pods the status but for the phase. A pod that runs as the
+// template of its controller says shares the template's spec, and what objects repeat
+// (labels, references, containers) is in memory once.
 //
 // # Limitations
 //

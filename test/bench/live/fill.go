@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -38,24 +39,22 @@ var (
 	spaces    = schema.GroupVersionResource{Version: "v1", Resource: "namespaces"}
 )
 
-// fill makes the namespaces from one number to another, and waits for what the
-// controllers make in them.
-func fill(ctx context.Context, config *rest.Config, from, to int) error {
+// fill makes as many namespaces as are wanted, beside those that are there, and waits
+// for what the controllers make in them.
+func fill(ctx context.Context, config *rest.Config, to int) error {
 	client, err := dynamic.NewForConfig(config)
 	if err != nil {
 		return err
 	}
 	start := time.Now()
-	if from == 0 {
-		for i := range nodes {
-			if err := create(ctx, client, nodeKinds, node(i)); err != nil {
-				return err
-			}
+	for i := range nodes {
+		if err := create(ctx, client, nodeKinds, node(i)); err != nil {
+			return err
 		}
 	}
 	g, within := errgroup.WithContext(ctx)
 	g.SetLimit(writers)
-	for i := from; i < to; i++ {
+	for i := range to {
 		g.Go(func() error { return fillNamespace(within, client, i) })
 	}
 	if err := g.Wait(); err != nil {
@@ -95,6 +94,9 @@ func fillNamespace(ctx context.Context, client dynamic.Interface, number int) er
 
 func create(ctx context.Context, client dynamic.Interface, r schema.GroupVersionResource, o *unstructured.Unstructured) error {
 	_, err := client.Resource(r).Namespace(o.GetNamespace()).Create(ctx, o, metav1.CreateOptions{})
+	if apierrors.IsAlreadyExists(err) {
+		return nil
+	}
 	return err
 }
 

@@ -36,15 +36,17 @@ func main() {
 	namespaces := flag.String("namespaces", "500", "namespaces to fill, each with 4 Deployments of 5 pods; several numbers, from the smallest, say how time and memory grow")
 	flag.IntVar(&o.runs, "runs", 3, "runs of each program; the median is printed")
 	flag.StringVar(&o.profile, "profile", "all", "profile of the scan")
-	lister := flag.String("lister", "", "list what standard input says and keep nothing: raw, or decoded")
+	part := flag.String("only", "", "do a part of the work: fill the cluster; or list what standard input names and keep nothing, raw or decoded")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	err := o.connect(*namespaces)
 	switch {
 	case err != nil:
-	case *lister != "":
-		err = listAll(ctx, o.config, *lister == "decoded", os.Stdin)
+	case *part == "fill":
+		err = fill(ctx, o.config, o.namespaces[len(o.namespaces)-1])
+	case *part != "":
+		err = listAll(ctx, o.config, *part == "decoded", os.Stdin)
 	default:
 		err = run(ctx, o)
 	}
@@ -93,15 +95,21 @@ func run(ctx context.Context, o options) error {
 	if out, err := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", bulkhead, "./cmd/bulkhead").CombinedOutput(); err != nil {
 		return fmt.Errorf("build: %w\n%s", err, out)
 	}
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
 	fmt.Println("| namespaces | objects | program | wall | CPU | peak memory |\n|---|---|---|---|---|---|")
 	var summaries []string
-	filled := 0
 	for _, n := range o.namespaces {
-		if err := fill(ctx, o.config, filled, n); err != nil {
-			return err
+		// A process of its own fills the cluster: what a process starts counts the
+		// memory that it had itself as its own.
+		c := exec.CommandContext(ctx, self, "-only", "fill", "-namespaces", strconv.Itoa(n))
+		c.Stderr = os.Stderr
+		if err := c.Run(); err != nil {
+			return fmt.Errorf("fill the cluster: %w", err)
 		}
-		filled = n
-		lines, err := o.measure(ctx, bulkhead, n)
+		lines, err := o.measure(ctx, self, bulkhead, n)
 		if err != nil {
 			return err
 		}
@@ -113,7 +121,7 @@ func run(ctx context.Context, o options) error {
 }
 
 // measure scans the cluster, and lists it without keeping anything.
-func (o *options) measure(ctx context.Context, bulkhead string, namespaces int) ([]string, error) {
+func (o *options) measure(ctx context.Context, self, bulkhead string, namespaces int) ([]string, error) {
 	scan := &program{name: "bulkhead scan", path: bulkhead,
 		args: []string{"scan", "--kubeconfig", o.kubeconfig, "--profile", o.profile, "--fail-on", "none", "-o", "json"}}
 	audit, err := follow(filepath.Join(filepath.Dir(o.kubeconfig), "audit.log"))
@@ -128,13 +136,9 @@ func (o *options) measure(ctx context.Context, bulkhead string, namespaces int) 
 	if err != nil {
 		return nil, err
 	}
-	self, err := os.Executable()
-	if err != nil {
-		return nil, err
-	}
 	input := strings.Join(lists.paths, "\n")
-	raw := &program{name: "lists, not decoded", path: self, args: []string{"-lister", "raw"}, stdin: input}
-	decoded := &program{name: "lists, decoded and dropped", path: self, args: []string{"-lister", "decoded"}, stdin: input}
+	raw := &program{name: "lists, not decoded", path: self, args: []string{"-only", "raw"}, stdin: input}
+	decoded := &program{name: "lists, decoded and dropped", path: self, args: []string{"-only", "decoded"}, stdin: input}
 	for range o.runs {
 		for _, p := range []*program{raw, decoded, scan} {
 			if err := p.run(ctx); err != nil {
