@@ -3,7 +3,7 @@ SHELL := /bin/bash
 BIN := bin/bulkhead
 CLUSTER := go -C test/cluster run .
 
-.PHONY: build demo test unit bench cluster generate lint fuzz control clean
+.PHONY: build demo test unit bench cluster generate lint fuzz fuzz-rbac control clean
 
 build: ## build bin/bulkhead
 	go build -trimpath -o $(BIN) ./cmd/bulkhead
@@ -47,6 +47,9 @@ browser:
 fuzz: ## every fuzz test, a minute each (FUZZTIME=1h for more)
 	@for pkg in $$(go list ./...); do for f in $$(go test -list '^Fuzz' $$pkg | grep ^Fuzz); do \
 		echo "$$pkg $$f"; go test -run '^$$' -fuzz "^$$f$$" -fuzztime $${FUZZTIME:-1m} $$pkg || exit 1; done; done
+
+fuzz-rbac: ## 100,000 random requests to the index of permissions and to a real authorizer
+	BULKHEAD_RBAC_REQUESTS=$${REQUESTS:-100000} $(CLUSTER) exec --chdir ../.. -- go test -count=1 -v -run 'TestAccess$$' ./internal/rbac
 
 lint: ## golangci-lint with .golangci.yml
 	go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.6.0 run ./...

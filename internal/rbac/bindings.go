@@ -30,7 +30,7 @@ func eachBinding(judge func(in *check.Input, ix *index, b *binding) check.Judgem
 
 // eachSubject makes a control of what is wrong with single subjects of a binding;
 // an empty detail is nothing.
-func eachSubject(detail func(in *check.Input, ix *index, b *binding, s subject) string) func(*check.Input) []check.Judgement {
+func eachSubject(detail func(in *check.Input, ix *index, b *binding, s Subject) string) func(*check.Input) []check.Judgement {
 	return eachBinding(func(in *check.Input, ix *index, b *binding) check.Judgement {
 		if len(b.subjects) == 0 {
 			return check.Inapplicable(b.object)

@@ -36,7 +36,7 @@ func connect(t *testing.T) kubernetes.Interface {
 	if err != nil {
 		t.Fatal(err)
 	}
-	config.QPS, config.Burst = 500, 500
+	config.QPS, config.Burst = 5000, 5000
 	return kubernetes.NewForConfigOrDie(config)
 }
 

@@ -35,7 +35,7 @@ type defaults struct {
 	roles    map[roleKey]*defaultObject
 	bindings map[roleKey]*defaultObject
 	// granted says which subjects hold a role by default.
-	granted map[roleKey]map[subject]bool
+	granted map[roleKey]map[Subject]bool
 }
 
 // clusterInfo is the Role by which kubeadm lets a machine that joins, and knows
@@ -43,8 +43,8 @@ type defaults struct {
 var clusterInfo = roleKey{"kube-public", "kubeadm:bootstrap-signer-clusterinfo"}
 
 var readDefaults = sync.OnceValues(func() (*defaults, error) {
-	d := &defaults{roles: map[roleKey]*defaultObject{}, bindings: map[roleKey]*defaultObject{}, granted: map[roleKey]map[subject]bool{}}
-	d.grant(clusterInfo, subject{kind: rbacv1.UserKind, name: "system:anonymous"})
+	d := &defaults{roles: map[roleKey]*defaultObject{}, bindings: map[roleKey]*defaultObject{}, granted: map[roleKey]map[Subject]bool{}}
+	d.grant(clusterInfo, Subject{Kind: rbacv1.UserKind, Name: "system:anonymous"})
 	lines := bufio.NewScanner(bytes.NewReader(defaultObjects))
 	lines.Buffer(nil, len(defaultObjects)+1)
 	for lines.Scan() {
@@ -65,9 +65,9 @@ var readDefaults = sync.OnceValues(func() (*defaults, error) {
 	return d, lines.Err()
 })
 
-func (d *defaults) grant(role roleKey, s subject) {
+func (d *defaults) grant(role roleKey, s Subject) {
 	if d.granted[role] == nil {
-		d.granted[role] = map[subject]bool{}
+		d.granted[role] = map[Subject]bool{}
 	}
 	d.granted[role][s] = true
 }

@@ -6,6 +6,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
+	"bulkhead.dev/bulkhead/internal/finding"
 	"bulkhead.dev/bulkhead/internal/model"
 )
 
@@ -44,6 +45,7 @@ func (k roleKey) kind() string {
 type role struct {
 	// object is nil for a role of Kubernetes itself that is not among the objects.
 	object *model.Object
+	ref    *finding.Ref
 	roleKey
 	labels      labels.Set
 	aggregation *rbacv1.AggregationRule
@@ -70,10 +72,11 @@ type role struct {
 // binding is a RoleBinding or ClusterRoleBinding.
 type binding struct {
 	object *model.Object
+	ref    *finding.Ref
 	// namespace is empty for a ClusterRoleBinding.
 	namespace string
 	role      roleKey
-	subjects  []subject
+	subjects  []Subject
 	problem   string
 	system    bool
 }
@@ -96,7 +99,8 @@ func newIndex(w *model.World) *index {
 	}
 	for key, o := range d.roles {
 		if ix.roles[key] == nil {
-			ix.roles[key] = &role{roleKey: key, labels: o.Labels, aggregation: o.AggregationRule, stored: o.Rules, system: true}
+			ref := &finding.Ref{Group: apiGroup, Version: "v1", Kind: key.kind(), Namespace: key.namespace, Name: key.name}
+			ix.roles[key] = &role{ref: ref, roleKey: key, labels: o.Labels, aggregation: o.AggregationRule, stored: o.Rules, system: true}
 		}
 	}
 	ix.aggregate()
@@ -126,7 +130,8 @@ func newIndex(w *model.World) *index {
 }
 
 func newRole(o *model.Object) *role {
-	r := &role{object: o, roleKey: roleKey{o.Namespace, o.Name}, labels: o.Labels()}
+	ref := o.Ref()
+	r := &role{object: o, ref: &ref, roleKey: roleKey{o.Namespace, o.Name}, labels: o.Labels()}
 	var content rbacv1.ClusterRole
 	if err := model.Decode(o.Content, &content); err != nil {
 		r.problem = fmt.Sprintf("the API server would refuse it: %v", err)
@@ -140,7 +145,8 @@ func newRole(o *model.Object) *role {
 }
 
 func newBinding(o *model.Object) *binding {
-	b := &binding{object: o, namespace: o.Namespace}
+	ref := o.Ref()
+	b := &binding{object: o, ref: &ref, namespace: o.Namespace}
 	var content rbacv1.RoleBinding // a ClusterRoleBinding has the same fields
 	if err := model.Decode(o.Content, &content); err != nil {
 		b.problem = fmt.Sprintf("the API server would refuse it: %v", err)
@@ -150,6 +156,7 @@ func newBinding(o *model.Object) *binding {
 	for _, s := range content.Subjects {
 		b.subjects = append(b.subjects, newSubject(s, o.Namespace))
 	}
+	b.problem = b.refused()
 	return b
 }
 

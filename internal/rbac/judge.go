@@ -107,7 +107,7 @@ func (r *reach) who() string {
 	if len(r.bindings) == 0 {
 		return "whoever is bound to it"
 	}
-	var all []subject
+	var all []Subject
 	for _, b := range r.bindings {
 		all = append(all, b.subjects...)
 	}

@@ -7,7 +7,7 @@ import (
 	"bulkhead.dev/bulkhead/internal/finding"
 )
 
-func anonymousGrant(_ *check.Input, ix *index, b *binding, s subject) string {
+func anonymousGrant(_ *check.Input, ix *index, b *binding, s Subject) string {
 	if !s.anonymous() || ix.defaults.granted[b.role][s] {
 		return ""
 	}

@@ -7,12 +7,12 @@ import (
 	"bulkhead.dev/bulkhead/internal/finding"
 )
 
-func everyoneGrant(_ *check.Input, ix *index, b *binding, s subject) string {
+func everyoneGrant(_ *check.Input, ix *index, b *binding, s Subject) string {
 	if !s.everyone() || ix.defaults.granted[b.role][s] {
 		return ""
 	}
 	who := "everyone who can log in, and every pod,"
-	if s.name == serviceAccountsGroup {
+	if s.Name == serviceAccountsGroup {
 		who = "every pod of the cluster"
 	}
 	return fmt.Sprintf("%s: %s has %s", s, who, b.what())

@@ -13,7 +13,7 @@ import (
 // mastersOnly reports whether a binding grants nothing that its subjects lack:
 // system:masters is allowed everything before roles are asked.
 func mastersOnly(b *binding) bool {
-	return !slices.ContainsFunc(b.subjects, func(s subject) bool { return s != subject{kind: rbacv1.GroupKind, name: "system:masters"} })
+	return !slices.ContainsFunc(b.subjects, func(s Subject) bool { return s != Subject{Kind: rbacv1.GroupKind, Name: "system:masters"} })
 }
 
 func judgeClusterAdmin(_ *check.Input, ix *index, b *binding) check.Judgement {

@@ -9,9 +9,9 @@ import (
 	"bulkhead.dev/bulkhead/internal/finding"
 )
 
-func defaultAccountGrant(_ *check.Input, _ *index, b *binding, s subject) string {
-	if s.kind == rbacv1.ServiceAccountKind && s.name == "default" {
-		return fmt.Sprintf("every pod of namespace %s that names no account of its own has %s", s.namespace, b.what())
+func defaultAccountGrant(_ *check.Input, _ *index, b *binding, s Subject) string {
+	if s.Kind == rbacv1.ServiceAccountKind && s.Name == "default" {
+		return fmt.Sprintf("every pod of namespace %s that names no account of its own has %s", s.Namespace, b.what())
 	}
 	if ns, ok := s.wholeNamespace(); ok {
 		return fmt.Sprintf("every pod of namespace %s has %s", ns, b.what())

@@ -13,19 +13,19 @@ import (
 
 var serviceAccountKind = model.GroupKind{Kind: "ServiceAccount"}
 
-var serviceAccounts = model.NewFact(func(w *model.World) map[subject]bool {
-	out := map[subject]bool{}
+var serviceAccounts = model.NewFact(func(w *model.World) map[Subject]bool {
+	out := map[Subject]bool{}
 	for _, o := range w.Kind(serviceAccountKind) {
-		out[subject{rbacv1.ServiceAccountKind, o.Namespace, o.Name}] = true
+		out[Subject{rbacv1.ServiceAccountKind, o.Namespace, o.Name}] = true
 	}
 	return out
 })
 
 // missingSubject judges service accounts only: Kubernetes keeps no list of users
 // and groups. Every namespace has the account default.
-func missingSubject(in *check.Input, _ *index, _ *binding, s subject) string {
+func missingSubject(in *check.Input, _ *index, _ *binding, s Subject) string {
 	w := in.World
-	if s.kind != rbacv1.ServiceAccountKind || s.name == "default" || !w.Closed(s.namespace) || w.Unobserved(serviceAccountKind, s.namespace) != "" {
+	if s.Kind != rbacv1.ServiceAccountKind || s.Name == "default" || !w.Closed(s.Namespace) || w.Unobserved(serviceAccountKind, s.Namespace) != "" {
 		return ""
 	}
 	if serviceAccounts.Of(w)[s] {

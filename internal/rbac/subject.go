@@ -8,69 +8,69 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 )
 
-// subject is who a binding names. A User that names a service account in full is
+// Subject is who a binding names. A User that names a service account in full is
 // that ServiceAccount.
-type subject struct{ kind, namespace, name string }
+type Subject struct{ Kind, Namespace, Name string }
 
 // newSubject reads the subject of a binding in a namespace, which a
 // ServiceAccount that names none belongs to.
-func newSubject(s rbacv1.Subject, namespace string) subject {
-	out := subject{kind: s.Kind, name: s.Name}
+func newSubject(s rbacv1.Subject, namespace string) Subject {
+	out := Subject{Kind: s.Kind, Name: s.Name}
 	if s.Kind == rbacv1.ServiceAccountKind {
-		out.namespace = namespace
+		out.Namespace = namespace
 		if s.Namespace != "" {
-			out.namespace = s.Namespace
+			out.Namespace = s.Namespace
 		}
 	}
 	if s.Kind == rbacv1.UserKind {
 		if rest, ok := strings.CutPrefix(s.Name, "system:serviceaccount:"); ok {
 			if ns, name, ok := strings.Cut(rest, ":"); ok {
-				return subject{rbacv1.ServiceAccountKind, ns, name}
+				return Subject{rbacv1.ServiceAccountKind, ns, name}
 			}
 		}
 	}
 	return out
 }
 
-func (s subject) String() string {
-	if s.namespace != "" {
-		return fmt.Sprintf("%s %s/%s", s.kind, s.namespace, s.name)
+func (s Subject) String() string {
+	if s.Namespace != "" {
+		return fmt.Sprintf("%s %s/%s", s.Kind, s.Namespace, s.Name)
 	}
-	return s.kind + " " + s.name
+	return s.Kind + " " + s.Name
 }
 
 const serviceAccountsGroup = "system:serviceaccounts"
 
 // anonymous reports whether the subject is everyone who can reach the API server.
-func (s subject) anonymous() bool {
-	return s == subject{kind: rbacv1.UserKind, name: "system:anonymous"} || s == subject{kind: rbacv1.GroupKind, name: "system:unauthenticated"}
+func (s Subject) anonymous() bool {
+	return s == Subject{Kind: rbacv1.UserKind, Name: "system:anonymous"} || s == Subject{Kind: rbacv1.GroupKind, Name: "system:unauthenticated"}
 }
 
 // everyone reports whether the subject is everyone with any credentials, or
 // every pod.
-func (s subject) everyone() bool {
-	return s.kind == rbacv1.GroupKind && (s.name == "system:authenticated" || s.name == serviceAccountsGroup)
+func (s Subject) everyone() bool {
+	return s.Kind == rbacv1.GroupKind && (s.Name == "system:authenticated" || s.Name == serviceAccountsGroup)
 }
 
 // wholeNamespace returns the namespace whose service accounts are the subject.
-func (s subject) wholeNamespace() (string, bool) {
-	if s.kind != rbacv1.GroupKind {
+func (s Subject) wholeNamespace() (string, bool) {
+	if s.Kind != rbacv1.GroupKind {
 		return "", false
 	}
-	return strings.CutPrefix(s.name, serviceAccountsGroup+":")
+	return strings.CutPrefix(s.Name, serviceAccountsGroup+":")
 }
 
 // system reports whether the subject is a part of Kubernetes, as far as names
 // tell.
-func (s subject) system() bool {
+func (s Subject) system() bool {
 	_, wholeNamespace := s.wholeNamespace()
 	switch {
 	case s.anonymous() || s.everyone() || wholeNamespace:
 		return false
-	case s.kind == rbacv1.ServiceAccountKind:
-		return s.namespace == "kube-system"
+	case s.Kind == rbacv1.ServiceAccountKind:
+		return s.Namespace == "kube-system"
 	}
-	return reservedName(s.name)
+	return reservedName(s.Name)
 }
 
 // reservedName reports whether Kubernetes or kubeadm reserve names like this.
@@ -79,9 +79,9 @@ func reservedName(name string) bool {
 }
 
 // enumerate lists subjects for a message: the first two, and how many more.
-func enumerate(subjects []subject) string {
+func enumerate(subjects []Subject) string {
 	unique := make([]string, 0, len(subjects))
-	seen := map[subject]bool{}
+	seen := map[Subject]bool{}
 	for _, s := range subjects {
 		if !seen[s] {
 			seen[s] = true
