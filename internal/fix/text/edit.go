@@ -128,6 +128,9 @@ func (e *editor) run(wanted []int) ([]byte, []string) {
 		return fail(err)
 	}
 	e.tree, e.writer = t, writer{styleOf(t), e.scalars}
+	if !e.isJSON && !kubectlReads(e.text, e.content()) {
+		return fail(errors.New("programs read the document differently; write what they may disagree about (a tag, a quote, a number) more plainly, or make the change by hand"))
+	}
 	e.tries = max(minTries, min(maxTries, maxWork/(len(e.text)+1)))
 	e.locate()
 	text, notes, accepted := e.text, []string(nil), []int(nil)
