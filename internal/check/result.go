@@ -59,6 +59,9 @@ func summarize(s *model.Snapshot, controls []*Control, out *Outcome) finding.Sum
 			sum.Unknown++
 		default:
 			sum.Fail++
+			if f.Managed != nil {
+				sum.Managed++
+			}
 			sum.BySeverity[f.Severity]++
 		}
 	}

@@ -20,6 +20,9 @@ type tally struct {
 	failed     []*failed
 	passes     []finding.PassRecord
 	unmetNeeds []finding.Unmet
+	// kept is what keeps the object that was last asked about.
+	keptObject *model.Object
+	kept       *finding.Managed
 }
 
 // failed is a finding and the control that made it.
@@ -75,6 +78,7 @@ func (t *tally) report(c *Control, sc *scope, j Judgement, v Violation) {
 	}
 	if j.Object != nil {
 		f.Location = j.Object.Locate(v.Path)
+		f.Managed = t.managed(j.Object)
 	}
 	f.Fingerprint = fingerprint(&f, stablePath(j.Object, v.Path))
 	t.failed = append(t.failed, &failed{Judged{f, j.Object}, c, v.Part})

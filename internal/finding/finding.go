@@ -29,7 +29,10 @@ type Finding struct {
 	Covers []string `json:"covers,omitempty"`
 	// Waived is set where a waiver accepts the finding.
 	Waived *Waived `json:"waived,omitempty"`
-	Fix    *Fix    `json:"fix,omitempty"`
+	// Managed is set where the platform keeps the object. It hides nothing: the marks
+	// by which that is told are anybody's to set.
+	Managed *Managed `json:"managed,omitempty"`
+	Fix     *Fix     `json:"fix,omitempty"`
 	// Fingerprint identifies the finding across runs: it does not depend on
 	// lines, on the order of containers, or on wording.
 	Fingerprint string `json:"fingerprint"`
@@ -87,6 +90,14 @@ type Waived struct {
 	Reason  string `json:"reason"`
 	Ticket  string `json:"ticket,omitempty"`
 	Expires string `json:"expires,omitempty"`
+}
+
+// Managed says which part of the platform keeps an object, and what tells so.
+type Managed struct {
+	// By names it: AKS, addon-manager, kubelet.
+	By string `json:"by"`
+	// Sign is the label, annotation or owner that says so.
+	Sign string `json:"sign"`
 }
 
 // FixSafety says who may apply a fix.

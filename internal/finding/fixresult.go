@@ -3,19 +3,23 @@ package finding
 // FixResultKind is the kind of a FixResult.
 const FixResultKind = "FixResult"
 
-// FixResult is what a fix did to files, or would do.
+// FixResult is what a fix did to files or a cluster, or would do.
 type FixResult struct {
 	APIVersion string   `json:"apiVersion"`
 	Kind       string   `json:"kind"`
 	Tool       Tool     `json:"tool"`
 	Inputs     []string `json:"inputs"`
-	// Written says that the files were changed on disk.
-	Written bool       `json:"written"`
+	// Written says that the files were changed on disk, or the objects in the cluster.
+	Written bool `json:"written"`
+	// Proof says how the changes of a cluster were proven; empty for files.
+	Proof   FixProof   `json:"proof,omitempty"`
 	Summary FixSummary `json:"summary"`
 	// Fixed are findings that a second scan, of the changed files, no longer has.
 	Fixed []FixedFinding `json:"fixed"`
 	Left  []LeftFinding  `json:"left"`
 	Files []FileChange   `json:"files"`
+	// Objects are the changes of a cluster.
+	Objects []ObjectChange `json:"objects,omitempty"`
 	// Notes say what drives what, and what was written in another way than it was.
 	Notes    []string  `json:"notes,omitempty"`
 	Rules    []Rule    `json:"rules"`
@@ -85,4 +89,36 @@ type FileChange struct {
 	Path string `json:"path"`
 	New  bool   `json:"new,omitempty"`
 	Diff string `json:"diff"`
+}
+
+// FixProof says how the changes of a cluster were proven.
+type FixProof string
+
+const (
+	// ProofOffline is a judgement of the objects as they would be; the API server was
+	// not asked.
+	ProofOffline FixProof = "offline"
+	// ProofDryRun is one of what the API server, its admission included, made of the
+	// changes in a dry run.
+	ProofDryRun FixProof = "dry-run"
+	// ProofReadBack is, after a dry run, one of the changed objects read again.
+	ProofReadBack FixProof = "read-back"
+)
+
+// ObjectChange is the change of one object of a cluster.
+type ObjectChange struct {
+	Object Ref `json:"object"`
+	// Type is how the change is said: apply, for server-side apply, or json, for a
+	// JSON Patch.
+	Type string `json:"type"`
+	// Patch is the object to apply, or the list of operations.
+	Patch any `json:"patch"`
+	// Managers own fields that the change takes over.
+	Managers []string `json:"managers,omitempty"`
+	// Keeper puts the object back as it was, if its source is not changed too.
+	Keeper string `json:"keeper,omitempty"`
+	// Done says that the object was changed; Failure says why it was not, though that
+	// was wanted.
+	Done    bool   `json:"done"`
+	Failure string `json:"failure,omitempty"`
 }

@@ -73,18 +73,23 @@ type Summary struct {
 	// Kinds counts objects by kind.
 	Kinds map[string]int `json:"kinds,omitempty"`
 	// UnknownKinds counts objects of kinds that no control knows.
-	UnknownKinds int              `json:"unknownKinds"`
-	Namespaces   int              `json:"namespaces"`
-	Workloads    int              `json:"workloads"`
-	Files        int              `json:"files"`
-	Controls     int              `json:"controls"`
-	Fail         int              `json:"fail"`
-	Unknown      int              `json:"unknown"`
-	Waived       int              `json:"waived"`
-	Baseline     int              `json:"baseline"`
-	Pass         int              `json:"pass"`
-	BySeverity   map[Severity]int `json:"bySeverity"`
-	ByLayer      []LayerScore     `json:"byLayer"`
+	UnknownKinds int `json:"unknownKinds"`
+	Namespaces   int `json:"namespaces"`
+	Workloads    int `json:"workloads"`
+	Files        int `json:"files"`
+	Controls     int `json:"controls"`
+	Fail         int `json:"fail"`
+	Unknown      int `json:"unknown"`
+	Waived       int `json:"waived"`
+	Baseline     int `json:"baseline"`
+	// Managed counts those in Fail that are about objects which the platform keeps;
+	// SkippedManaged counts findings about such that were left out on request, and are
+	// in no other number.
+	Managed        int              `json:"managed,omitempty"`
+	SkippedManaged int              `json:"skippedManaged,omitempty"`
+	Pass           int              `json:"pass"`
+	BySeverity     map[Severity]int `json:"bySeverity"`
+	ByLayer        []LayerScore     `json:"byLayer"`
 }
 
 // LayerScore counts the judgements of one layer's controls.

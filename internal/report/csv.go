@@ -19,7 +19,7 @@ func writeCSV(w io.Writer, r *finding.Result, _ Options) error {
 	header := []string{
 		"verdict", "severity", "control", "title", "layer", "namespace", "kind", "name", "group", "root",
 		"container", "path", "file", "line", "column", "message", "fix",
-		"waiver", "waiver_owner", "waiver_reason", "waiver_expires", "fingerprint",
+		"waiver", "waiver_owner", "waiver_reason", "waiver_expires", "fingerprint", "managed_by", "managed_sign",
 	}
 	if err := out.Write(header); err != nil {
 		return err
@@ -60,11 +60,15 @@ func findingRecord(f finding.Finding, rule *finding.Rule) []string {
 	if f.Waived != nil {
 		waived = *f.Waived
 	}
+	var managed finding.Managed
+	if f.Managed != nil {
+		managed = *f.Managed
+	}
 	return []string{
 		string(f.Verdict), f.Severity.String(), f.Control, title, layer,
 		f.Object.Namespace, f.Object.Kind, f.Object.Name, f.Object.Group, f.Root,
 		f.Container, f.Path, at.File, positive(at.Line), positive(at.Column), f.Message, fix,
-		waived.Waiver, waived.Owner, waived.Reason, waived.Expires, f.Fingerprint,
+		waived.Waiver, waived.Owner, waived.Reason, waived.Expires, f.Fingerprint, managed.By, managed.Sign,
 	}
 }
 

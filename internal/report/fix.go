@@ -132,18 +132,29 @@ func writeFixTable(w io.Writer, r *finding.FixResult, p *printer) error {
 	}
 	p.list("Not observed, and so not fixed", unknown)
 	p.line("")
-	sum := r.Summary
-	changed := fmt.Sprintf("%d of %s, in %s and %s", sum.Fixed, count(sum.Found, "finding"), count(sum.Objects, "object"), count(sum.Files, "file"))
-	switch {
-	case sum.Found == 0:
-		p.line("Nothing to fix.")
-	case r.Written:
-		p.line(fmt.Sprintf("Fixed %s. Scanned again: %s.", changed, count(sum.New, "new finding")))
-	default:
-		p.line(fmt.Sprintf("Can fix %s. Scanned with the changes: %s. Nothing was written.", changed, count(sum.New, "new finding")))
-	}
+	p.line(fixOutcome(r))
 	_, err := io.WriteString(w, p.b.String())
 	return err
+}
+
+// fixOutcome is the last line: what was changed, and how that was proven.
+func fixOutcome(r *finding.FixResult) string {
+	sum := r.Summary
+	objects := fmt.Sprintf("%d of %s, in %s", sum.Fixed, count(sum.Found, "finding"), count(sum.Objects, "object"))
+	again := count(sum.New, "new finding")
+	switch {
+	case sum.Found == 0:
+		return "Nothing to fix."
+	case r.Proof == finding.ProofOffline:
+		return fmt.Sprintf("Can fix %s. Judged with the changes: %s. The API server was not asked; --dry-run asks it, --apply makes the changes.", objects, again)
+	case r.Proof == finding.ProofDryRun:
+		return fmt.Sprintf("Can fix %s. Judged as the API server would have them: %s. Nothing was changed.", objects, again)
+	case r.Proof == finding.ProofReadBack:
+		return fmt.Sprintf("Fixed %s. Read again and judged: %s.", objects, again)
+	case r.Written:
+		return fmt.Sprintf("Fixed %s and %s. Scanned again: %s.", objects, count(sum.Files, "file"), again)
+	}
+	return fmt.Sprintf("Can fix %s and %s. Scanned with the changes: %s. Nothing was written.", objects, count(sum.Files, "file"), again)
 }
 
 // controlTally counts the findings of a control.

@@ -15,6 +15,7 @@ func sampleFix() *finding.FixResult {
 	r := &finding.FixResult{APIVersion: finding.APIVersion, Kind: finding.FixResultKind, Tool: sample.Tool, Inputs: sample.Inputs, Written: true,
 		Rules: sample.Rules, Notes: []string{"values.yaml: podSecurityContext drives Deployment/web"}, Problems: sample.Problems,
 		Files: []finding.FileChange{{Path: "web.yaml", Diff: "--- a/web.yaml\n+++ b/web.yaml\n@@ -1 +1 @@\n-a: 1\n+a: 2\n"}, {Path: "new.yaml", New: true, Diff: "x"}}}
+	r.Objects = []finding.ObjectChange{{Object: sample.Findings[0].Object, Type: "apply", Patch: map[string]any{"kind": "Deployment"}, Managers: []string{"kubectl"}, Keeper: "Helm release web", Failure: "x"}}
 	f := sample.Findings[0]
 	r.Fixed = []finding.FixedFinding{
 		{Finding: f, Replacements: []finding.Replacement{{File: "web.yaml", Line: 3, Lines: 2, Text: "a: 2\n"}, {File: "web.yaml", Line: 9, Text: "b: 1\n"}}},
@@ -50,6 +51,21 @@ func TestFixSARIF(t *testing.T) {
 	}
 	if err := parses("sarif", []byte(writeFix(t, "sarif", &finding.FixResult{}, Options{}))); err != nil {
 		t.Errorf("empty: %v", err)
+	}
+}
+
+// TestFixOutcome: the last line says what is known, and by what.
+func TestFixOutcome(t *testing.T) {
+	for proof, want := range map[finding.FixProof]string{
+		finding.ProofOffline:  "Can fix 2 of 7 findings, in 2 objects. Judged with the changes: 0 new findings. The API server was not asked",
+		finding.ProofDryRun:   "Can fix 2 of 7 findings, in 2 objects. Judged as the API server would have them: 0 new findings. Nothing was changed.",
+		finding.ProofReadBack: "Fixed 2 of 7 findings, in 2 objects. Read again and judged: 0 new findings.",
+	} {
+		r := sampleFix()
+		r.Proof = proof
+		if out := writeFix(t, "wide", r, Options{}); !strings.Contains(out, want) {
+			t.Errorf("%s: no %q in\n%s", proof, want, out)
+		}
 	}
 }
 

@@ -121,19 +121,28 @@ func newHTMLPage(r *finding.Result, sorted []finding.Finding) htmlView {
 		Assessed: assessed(r), Nothing: htmlNothing(r),
 		Problems: fold(r.Problems, htmlEntries), Unknown: fold(r.Unknown, htmlEntries),
 		Severities: htmlSeverities(s), SeverityBar: htmlSeverityBar(s),
-		Tiles: []htmlFigure{
+		Tiles: append([]htmlFigure{
 			{Count: s.Unknown, Label: "unknown", Note: "could not be judged", Link: "#verdict=unknown", Warn: true},
 			{Count: len(r.Problems), Label: "problems", Note: "inputs not read", Link: "#incomplete", Warn: true},
 			{Count: s.Waived, Label: "waived", Note: "accepted by a waiver", Link: "#waived=waived"},
 			{Count: s.Baseline, Label: "baseline", Note: "known before"},
 			{Count: s.Pass, Label: "passed", Note: "controls on objects"},
-		},
+		}, htmlManaged(s)...),
 		Layers: htmlLayers(s), Frameworks: htmlFrameworks(r.Frameworks),
 		Worst:        htmlRows(sorted[:min(len(sorted), htmlPlain)], rules),
 		MoreFindings: max(0, len(sorted)-htmlPlain),
 		Controls:     htmlControls(r.Controls, rules),
 		Waivers:      waivers, Lapsed: lapsed,
 	}
+}
+
+// htmlManaged counts what is about objects that the platform manages, where there is
+// any.
+func htmlManaged(s finding.Summary) []htmlFigure {
+	return nonZero(
+		htmlFigure{Count: s.Managed, Label: "managed", Note: "of the failed, in objects that the platform manages", Link: "#q=managed+by"},
+		htmlFigure{Count: s.SkippedManaged, Label: "skipped", Note: "in objects that the platform manages"},
+	)
 }
 
 func htmlTitle(inputs []string) string {
@@ -159,7 +168,7 @@ func nonZero(figures ...htmlFigure) []htmlFigure {
 // assessed says whether any control came to any verdict.
 func assessed(r *finding.Result) bool {
 	s := r.Summary
-	return s.Pass+s.Fail+s.Unknown+s.Waived+s.Baseline+len(r.Findings) > 0
+	return s.Pass+s.Fail+s.Unknown+s.Waived+s.Baseline+s.SkippedManaged+len(r.Findings) > 0
 }
 
 // htmlNothing is what to say where there is no open finding: that all is well,
@@ -190,6 +199,9 @@ func htmlNothing(r *finding.Result) *htmlNotice {
 	}
 	if s.Waived > 0 {
 		n.Lines = append(n.Lines, fmt.Sprintf("Not counted: %s.", count(s.Waived, "waived finding")))
+	}
+	if s.SkippedManaged > 0 {
+		n.Lines = append(n.Lines, fmt.Sprintf("Not counted: %s in objects that the platform manages.", count(s.SkippedManaged, "finding")))
 	}
 	if s.Baseline > 0 {
 		n.Lines = append(n.Lines, fmt.Sprintf("Not counted: %s that the baseline knows.", count(s.Baseline, "finding")))

@@ -232,6 +232,10 @@ func findingResult(f finding.Finding, rule *finding.Rule) v1alpha1.ReportResult 
 		set("waiverReason", w.Reason)
 		set("waiverExpires", w.Expires)
 	}
+	if m := f.Managed; m != nil {
+		set("managedBy", m.By)
+		set("managedSign", m.Sign)
+	}
 	set("container", f.Container)
 	set("location", locationOf(f.Location))
 	set("root", f.Root)

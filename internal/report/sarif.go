@@ -218,6 +218,10 @@ func (s *sarifWriter) result(f finding.Finding) *sarif.Result {
 			properties.Add(p.name, p.value)
 		}
 	}
+	if m := f.Managed; m != nil {
+		properties.Add("managedBy", m.By)
+		properties.Add("managedSign", m.Sign)
+	}
 	if len(f.Covers) > 0 {
 		properties.Add("covers", f.Covers)
 	}

@@ -20,13 +20,14 @@ var schemas = filepath.Join("..", "..", "docs", "schema")
 const (
 	scanResultFile = "scanresult.v1.json"
 	fixResultFile  = "fixresult.v1.json"
+	driftFile      = "drift.v1.json"
 )
 
 // schemaOf compiles a schema. They name one another by where they are published.
 func schemaOf(t *testing.T, name string) *jsonschema.Schema {
 	t.Helper()
 	c := jsonschema.NewCompiler()
-	for _, file := range []string{scanResultFile, fixResultFile} {
+	for _, file := range []string{scanResultFile, fixResultFile, driftFile} {
 		b, err := os.ReadFile(filepath.Join(schemas, file))
 		if err != nil {
 			t.Fatal(err)
@@ -122,7 +123,7 @@ func first(v map[string]any, field string) map[string]any {
 // written, and no others.
 func TestSchemaHasTheFieldsOfTheTypes(t *testing.T) {
 	files := schemaFiles{}
-	for _, name := range []string{scanResultFile, fixResultFile} {
+	for _, name := range []string{scanResultFile, fixResultFile, driftFile} {
 		b, err := os.ReadFile(filepath.Join(schemas, name))
 		if err != nil {
 			t.Fatal(err)
@@ -136,8 +137,9 @@ func TestSchemaHasTheFieldsOfTheTypes(t *testing.T) {
 	seen := map[reflect.Type]bool{}
 	files.compareFields(t, scanResultFile, files[scanResultFile], reflect.TypeFor[finding.Result](), "", seen)
 	files.compareFields(t, fixResultFile, files[fixResultFile], reflect.TypeFor[finding.FixResult](), "", seen)
+	files.compareFields(t, driftFile, files[driftFile], reflect.TypeFor[finding.Drift](), "", seen)
 	for _, typ := range []reflect.Type{reflect.TypeFor[finding.Edit](), reflect.TypeFor[finding.Requirement](), reflect.TypeFor[finding.WaiverUse](),
-		reflect.TypeFor[finding.LeftFinding](), reflect.TypeFor[finding.Replacement](), reflect.TypeFor[finding.FileChange]()} {
+		reflect.TypeFor[finding.LeftFinding](), reflect.TypeFor[finding.Replacement](), reflect.TypeFor[finding.FileChange](), reflect.TypeFor[finding.ObjectChange](), reflect.TypeFor[finding.Managed]()} {
 		if !seen[typ] {
 			t.Errorf("%v was not compared", typ)
 		}

@@ -23,6 +23,12 @@ func (p *printer) summary(r *finding.Result, o Options) {
 	if n := r.Summary.Unknown; n > 0 {
 		item("Unknown", magenta, fmt.Sprintf("%d could not be judged, which is not a pass", n))
 	}
+	if n := r.Summary.Managed; n > 0 {
+		item("Managed", "", fmt.Sprintf("%d of them in objects that the platform manages (--skip-managed leaves them out)", n))
+	}
+	if n := r.Summary.SkippedManaged; n > 0 {
+		item("Managed", "", fmt.Sprintf("%s in objects that the platform manages left out by --skip-managed", count(n, "finding")))
+	}
 	item("Waived", "", waivedCounts(r, o))
 	if n := r.Summary.Baseline; n > 0 {
 		item("Baseline", "", fmt.Sprintf("%d known from the baseline and not listed", n))

@@ -60,7 +60,7 @@ func (p *printer) findings(r *finding.Result, o Options) {
 	}
 	var sections []section
 	for _, g := range byObject(shown) {
-		s := section{title: g.title(), place: groupPlace(g)}
+		s := section{title: g.title() + managedBy(g.findings[0].Managed), place: groupPlace(g)}
 		for _, f := range g.findings {
 			s.rows = append(s.rows, p.findingRow(f, s.place))
 		}
@@ -116,6 +116,14 @@ func labelOf(f finding.Finding) (label string, s style) {
 		return string(finding.Unknown), magenta
 	}
 	return f.Severity.String(), severityStyle(f.Severity)
+}
+
+// managedBy marks an object that the platform keeps.
+func managedBy(m *finding.Managed) string {
+	if m == nil {
+		return ""
+	}
+	return " [managed by " + m.By + "]"
 }
 
 func waivedBy(w finding.Waived) string {

@@ -22,6 +22,7 @@ function factsOf(item) {
     ['Root', f.root, 'code'],
     ['Evidence', listOf((f.evidence ?? []).map((e) => [el('b', {}, e.source), e.detail ? `: ${e.detail}` : '']))],
     ['Waived', f.waived && waiverOf(f.waived)],
+    ['Managed', f.managed && `by ${f.managed.by}, says ${f.managed.sign}`],
     ['Covers', listOf((f.covers ?? []).map((control) => el('a', { href: `#${new URLSearchParams({ control })}`, class: 'code' }, control)))],
     ['References', listOf((rule.references ?? []).map((r) => link(`${r.framework} ${r.id}`, r.url)))],
     ['Control', [el('span', { class: 'code' }, item.control), ` ${[item.severity, rule.layer, rule.since && `since ${rule.since}`].filter(Boolean).join(', ')}`]],

@@ -129,6 +129,7 @@ function rowOf(item, state, onOpen) {
     state.group !== 'object' && el('span', {}, item.object),
     f.container && el('span', {}, `container ${f.container}`),
     state.group !== 'control' && el('span', { class: 'code' }, item.control),
+    f.managed && el('span', { class: 'tag' }, `managed by ${f.managed.by}`),
     f.waived && el('span', { class: 'tag' }, `waived by ${f.waived.owner || f.waived.waiver}`),
   ];
   const row = el('details', { class: f.waived ? 'row waived' : 'row', 'data-fingerprint': f.fingerprint },

@@ -36,7 +36,8 @@ class Item {
     this.searchable ??= [f.message, f.control, this.rule.title, this.object, f.root, f.container, f.path, this.place, f.fingerprint,
       ...(f.covers ?? []), ...(f.evidence ?? []).flatMap((e) => [e.source, e.detail]),
       ...(this.rule.references ?? []).map((r) => `${r.framework} ${r.id}`),
-      f.waived?.waiver, f.waived?.owner, f.waived?.reason, f.waived?.ticket].filter(Boolean).join('\n').toLowerCase();
+      f.waived?.waiver, f.waived?.owner, f.waived?.reason, f.waived?.ticket,
+      f.managed && `managed by ${f.managed.by}`, f.managed?.sign].filter(Boolean).join('\n').toLowerCase();
     return this.searchable;
   }
 }
