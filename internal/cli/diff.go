@@ -14,21 +14,38 @@ import (
 
 func newDiff(env *Env) *cobra.Command {
 	var format, failOn string
+	live := &diffLiveFlags{}
 	c := &cobra.Command{
-		Use:   "diff OLD NEW",
-		Short: "Compare two stored results",
+		Use:   "diff {OLD NEW | PATH... --live}",
+		Short: "Compare two stored results, or manifests with a cluster",
 		Long: `Diff says which findings are new in the second result, which are fixed and which
 could not be judged again. Findings are told by fingerprints, so a moved line or
 a reordered list changes nothing.
 
-Exit codes: 1 where a finding at or above --fail-on is new, otherwise 0.`,
+With --live the manifests of the paths and the cluster of the kubeconfig are judged
+by the same controls, and the findings of objects that both have are compared. Only
+in the cluster (+) is what somebody changed there; only in the manifests (-) is what
+they would bring. A control about what else there is, such as a missing policy, may
+find in the cluster what the manifests cannot tell (~).
+
+Exit codes: 1 where a finding at or above --fail-on is new, or only in the cluster,
+3 where something could not be compared, otherwise 0.`,
 		Example: `  bulkhead diff main.json branch.json
-  bulkhead diff main.json branch.json -o json --fail-on medium`,
-		Args: exactly(2, "two results (-o json of scan)"),
-		RunE: func(_ *cobra.Command, args []string) error {
+  bulkhead diff main.json branch.json -o json --fail-on medium
+
+  # did somebody change the cluster?
+  bulkhead diff deploy/ --live
+  bulkhead diff charts/shop --values prod.yaml --live -n shop --context prod --fail-on high`,
+		RunE: func(c *cobra.Command, args []string) error {
+			if err := live.checkInput(c, args); err != nil {
+				return err
+			}
 			threshold, never, err := parseFailOn(failOn)
 			if err != nil {
 				return err
+			}
+			if live.on {
+				return runDiffLive(c.Context(), env, live, args, format, threshold, never)
 			}
 			older, err := readResult(env, args[0])
 			if err != nil {
@@ -49,7 +66,8 @@ Exit codes: 1 where a finding at or above --fail-on is new, otherwise 0.`,
 		},
 	}
 	c.Flags().StringVarP(&format, "output", "o", "table", "table or json")
-	c.Flags().StringVar(&failOn, "fail-on", "low", "exit with 1 for new findings of at least this severity, or none")
+	c.Flags().StringVar(&failOn, "fail-on", "low", "exit with 1 for findings that are new, or only in the cluster, of at least this severity, or none")
+	addDiffLiveFlags(c.Flags(), live)
 	return c
 }
 
@@ -85,7 +103,7 @@ func writeChanges(w io.Writer, format string, c check.Changes) error {
 		_, err := fmt.Fprintf(w, "%d new (+), %d fixed (-), %d not judged again (?), %d unchanged\n", len(c.Added), len(c.Fixed), len(c.Unjudged), len(c.Unchanged))
 		return err
 	}
-	return usageError{fmt.Errorf("unknown output format %q: use table or json", format)}
+	return unknownFormat(format)
 }
 
 func orEmpty(fs []finding.Finding) []finding.Finding {

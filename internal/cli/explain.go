@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -12,24 +13,30 @@ import (
 )
 
 func newExplain(env *Env) *cobra.Command {
-	return &cobra.Command{
+	policies := &ownPolicies{}
+	c := &cobra.Command{
 		Use:               "explain CONTROL",
 		Short:             "Say what a control wants, why, and how to mend what it finds",
-		Example:           "  bulkhead explain read-only-root-filesystem",
+		Example:           "  bulkhead explain read-only-root-filesystem\n  bulkhead explain vap-replicas --policy policies/",
 		Args:              exactly(1, "the name of a control"),
 		ValidArgsFunction: completeControls,
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(c *cobra.Command, args []string) error {
+			if err := policies.read(c.Context(), env); err != nil {
+				return err
+			}
 			all, err := catalog.Controls()
 			if err != nil {
 				return err
 			}
-			selected, err := catalog.Select(all, catalog.Selection{Profile: "all", Only: args})
+			selected, err := policies.selectControls(all, catalog.Selection{Profile: "all", Only: args})
 			if err != nil {
 				return usageError{err}
 			}
 			return explain(env.Stdout, selected[0])
 		},
 	}
+	addPolicyPaths(c.Flags(), policies)
+	return c
 }
 
 func completeControls(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
@@ -47,7 +54,7 @@ func completeControls(*cobra.Command, []string, string) ([]string, cobra.ShellCo
 func explain(w io.Writer, c *check.Control) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s\n%s\n\n", c.Name, c.Title)
-	fmt.Fprintf(&b, "Severity:   %s\nLayer:      %s\nSince:      %s\nFix:        %s\n", c.Severity, c.Layer, c.Since, c.FixSafety)
+	fmt.Fprintf(&b, "Severity:   %s\nLayer:      %s\nSince:      %s\nFix:        %s\n", c.Severity, c.Layer, cmp.Or(c.Since, "your own"), c.FixSafety)
 	if len(c.Subsumes) > 0 {
 		fmt.Fprintf(&b, "Subsumes:   %s\n", strings.Join(c.Subsumes, ", "))
 	}
@@ -72,10 +79,13 @@ func explain(w io.Writer, c *check.Control) error {
 		}
 	}
 	example := func(title string, texts []string) {
+		if len(texts) == 0 {
+			return // a policy that is no control file has none
+		}
 		fmt.Fprintf(&b, "\n%s\n%s\n", title, indent(strings.TrimSpace(strings.Join(texts, "---\n")), "  "))
 	}
-	example("BAD (# want: a finding points here)", c.Examples.Bad[:1])
-	example("GOOD", c.Examples.Good[:1])
+	example("BAD (# want: a finding points here)", c.Examples.Bad[:min(1, len(c.Examples.Bad))])
+	example("GOOD", c.Examples.Good[:min(1, len(c.Examples.Good))])
 	fmt.Fprintf(&b, "\nTo waive it where that is meant:\n  metadata:\n    annotations:\n      waive.bulkhead.dev/%s: \"REASON; owner=TEAM; expires=YYYY-MM-DD\"\n", c.Name)
 	_, err := io.WriteString(w, b.String())
 	return err

@@ -33,13 +33,14 @@ type fixFlags struct {
 	editTemplates bool
 	valuesFile    string
 	outputPatch   string
+	cluster       fixLiveFlags
 }
 
 func newFix(env *Env) *cobra.Command {
 	f := &fixFlags{}
 	c := &cobra.Command{
-		Use:   "fix PATH...",
-		Short: "Fix what a scan finds, in the files, and prove it",
+		Use:   "fix {PATH... | --live}",
+		Short: "Fix what a scan finds, in the files or in a cluster, and prove it",
 		Long: `Fix changes the files that people keep: manifests where they stand, the values
 of a chart, a patch in the folder of a kustomization. Comments, order and format
 of everything else stay as they are.
@@ -50,6 +51,11 @@ are replaced, each as a whole, or none. A second run changes nothing.
 
 Fixes that may break a workload, such as a read-only root file system, need
 --risky. What only a person can decide is listed with what there is to decide.
+
+With --live the objects of the cluster are fixed: what server-side apply is to set
+is printed, and nothing is sent. --dry-run has the API server say what it would make
+of the changes, and judges that. --apply does so too, and then makes those changes
+that were proven, of objects that are still what they were, and reads them again.
 
 The exit code is 0 when all that can be fixed was, whatever else is left.`,
 		Example: `  # what would change, as a patch
@@ -65,12 +71,25 @@ The exit code is 0 when all that can be fixed was, whatever else is left.`,
   bulkhead fix deploy/ --risky --interactive
 
   # for a pull request: a patch that git applies, and a summary
-  bulkhead fix charts/shop --risky --output-patch fix.patch --dry-run -o json`,
-		RunE: func(c *cobra.Command, args []string) error { return runFix(c.Context(), env, f, args) },
+  bulkhead fix charts/shop --risky --output-patch fix.patch --dry-run -o json
+
+  # a namespace of the cluster: what to apply, what the API server says to it, and done
+  bulkhead fix --live -n shop > fix.yaml
+  bulkhead fix --live -n shop --dry-run
+  bulkhead fix --live -n shop --apply`,
+		RunE: func(c *cobra.Command, args []string) error {
+			if err := f.checkInput(c, args); err != nil {
+				return err
+			}
+			if f.cluster.on {
+				return runFixLive(c.Context(), env, f)
+			}
+			return runFix(c.Context(), env, f, args)
+		},
 	}
 	fs := c.Flags()
 	fs.SortFlags = false
-	fs.BoolVar(&f.dryRun, "dry-run", false, "write nothing; print the changes as a unified diff")
+	fs.BoolVar(&f.dryRun, "dry-run", false, "change nothing; print the changes as a unified diff, or what to apply to the cluster")
 	fs.BoolVar(&f.risky, "risky", false, "make fixes too that may break something")
 	fs.BoolVarP(&f.interactive, "interactive", "i", false, "ask about each fix")
 	fs.StringSliceVar(&f.only, "control", nil, "fix only what these controls find")
@@ -91,6 +110,7 @@ The exit code is 0 when all that can be fixed was, whatever else is left.`,
 	fs.StringArrayVar(&f.waivers, "waivers", nil, "file with Waiver objects; repeatable")
 	fs.BoolVar(&f.allowIncomplete, "allow-incomplete", false, "do not exit with 3 when something could not be read")
 	fs.StringVar(&f.config, "config", "", "configuration file (default "+configName+" in the working folder, if there is one)")
+	addFixLiveFlags(fs, f)
 	return c
 }
 
@@ -117,7 +137,7 @@ func runFix(ctx context.Context, env *Env, f *fixFlags, paths []string) error {
 	}
 	switch {
 	case len(paths) == 0:
-		return usageError{errors.New("name the files, folders or charts to fix\nSee bulkhead fix --help")}
+		return usageError{errors.New("name the files, folders or charts to fix, or the cluster with --live\nSee bulkhead fix --help")}
 	case slices.Contains(paths, "-"):
 		return usageError{errors.New("standard input cannot be fixed where it stands: save it to a file first")}
 	}
@@ -277,8 +297,7 @@ func (r *repair) write(ctx context.Context, out *fix.Outcome, result *finding.Fi
 		}
 	}
 	env := r.scan.env
-	reports := r.reports
-	if len(reports) == 0 {
+	if len(r.reports) == 0 {
 		// The diff alone goes to standard output, so that it can be piped.
 		summary := env.Stdout
 		if r.dryRun {
@@ -289,18 +308,7 @@ func (r *repair) write(ctx context.Context, out *fix.Outcome, result *finding.Fi
 		}
 		return r.reportTo(summary, "table", result)
 	}
-	for _, o := range reports {
-		if o.file == "" {
-			if err := r.reportTo(env.Stdout, o.format, result); err != nil {
-				return err
-			}
-			continue
-		}
-		if err := replaceFile(o.file, func(w io.Writer) error { return report.WriteFix(w, o.format, result, report.Options{}) }); err != nil {
-			return err
-		}
-	}
-	return nil
+	return r.writeReports(result)
 }
 
 func (r *repair) reportTo(w io.Writer, format string, result *finding.FixResult) error {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"sigs.k8s.io/yaml"
 
 	"bulkhead.dev/bulkhead/internal/admission"
@@ -30,7 +31,7 @@ with the verdicts of a scan, and without a webhook that could fail.`,
 		Args:    noArgs,
 		RunE:    func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(newPolicyExport(env))
+	c.AddCommand(newPolicyExport(env), newPolicyApply(env), newPolicyRemove(env), newPolicyRollout(env), newPolicyTest(env))
 	return c
 }
 
@@ -38,7 +39,7 @@ type exportFlags struct {
 	scanFlags
 	format                         string
 	mode                           string
-	mutate, static                 bool
+	mutate, static, annotated      bool
 	namespaces, excluded, labelled []string
 }
 
@@ -78,22 +79,29 @@ labels that the namespace was applied with.`,
 	}
 	fs := c.Flags()
 	fs.SortFlags = false
-	fs.StringVar(&f.mode, "mode", string(admission.Warn), "what becomes of what a policy finds: audit, warn or deny")
-	fs.StringVar(&f.profile, "profile", "", "which controls are exported: "+strings.Join(catalog.ProfileNames(), ", ")+` (default "default")`)
-	fs.StringSliceVar(&f.controls, "control", nil, "export only these controls, whatever the profile")
-	fs.StringSliceVar(&f.skip, "skip", nil, "do not export these controls")
-	fs.StringSliceVar(&f.layers, "layer", nil, "export only controls of these layers: "+layerNames())
-	fs.StringVar(&f.severity, "severity", "", "export only controls of at least this severity")
+	addPolicyFlags(fs, f)
 	fs.StringVar(&f.kubernetesVersion, "kubernetes-version", "", fmt.Sprintf("Kubernetes release of the API server that is to take the policies (default 1.%d)", kubernetesMinor))
-	fs.StringSliceVar(&f.namespaces, "namespaces", nil, "act only in these namespaces; a namespace of the system must be named here")
-	fs.StringSliceVar(&f.excluded, "exclude-namespaces", nil, "do not act in these namespaces")
-	fs.StringSliceVar(&f.labelled, "namespace-labels", nil, "write these namespaces with labels of Pod Security, and no policies")
-	fs.StringArrayVar(&f.waivers, "waivers", nil, "file with Waiver objects, which become part of the policies; repeatable")
-	fs.BoolVar(&f.mutate, "mutate", false, "write the fixes too, as MutatingAdmissionPolicies that change what is created")
 	fs.BoolVar(&f.static, "static", false, "name the policies for files that the API server reads; with --mutate write only the mutating ones, which have a folder of their own")
 	fs.StringVarP(&f.format, "output", "o", "yaml", "yaml or json")
-	fs.StringVar(&f.config, "config", "", "configuration file (default "+configName+" in the working folder, if there is one)")
 	return c
+}
+
+// addPolicyFlags adds the flags that say which controls become policies, and what
+// those do where.
+func addPolicyFlags(fs *pflag.FlagSet, f *exportFlags) {
+	fs.StringVar(&f.mode, "mode", string(admission.Warn), "what becomes of what a policy finds: audit, warn or deny")
+	fs.StringVar(&f.profile, "profile", "", "which controls become policies: "+strings.Join(catalog.ProfileNames(), ", ")+` (default "default")`)
+	fs.StringSliceVar(&f.controls, "control", nil, "take only these controls, whatever the profile")
+	fs.StringSliceVar(&f.skip, "skip", nil, "leave these controls out")
+	fs.StringSliceVar(&f.layers, "layer", nil, "take only controls of these layers: "+layerNames())
+	fs.StringVar(&f.severity, "severity", "", "take only controls of at least this severity")
+	fs.StringSliceVar(&f.namespaces, "namespaces", nil, "act only in these namespaces; a namespace of the system must be named here")
+	fs.StringSliceVar(&f.excluded, "exclude-namespaces", nil, "do not act in these namespaces")
+	fs.StringSliceVar(&f.labelled, "namespace-labels", nil, "label these namespaces for Pod Security, and leave policies out")
+	fs.StringArrayVar(&f.waivers, "waivers", nil, "file with Waiver objects, which become part of the policies; repeatable")
+	fs.BoolVar(&f.annotated, "annotation-waivers", false, "let objects waive controls by their own annotations, where the configuration allows it; whoever writes an object may then exempt it")
+	fs.BoolVar(&f.mutate, "mutate", false, "have the fixes too, as MutatingAdmissionPolicies that change what is created")
+	fs.StringVar(&f.config, "config", "", "configuration file (default "+configName+" in the working folder, if there is one)")
 }
 
 func runPolicyExport(ctx context.Context, env *Env, f *exportFlags) error {
@@ -154,7 +162,14 @@ func (f *exportFlags) options(ctx context.Context, s *scan) (*admission.ExportOp
 	_, parameters := s.settings.ParametersFor("", s.controls)
 	o := &admission.ExportOptions{Mode: mode, Minor: s.minor, Mutate: f.mutate, Static: f.static, Namespaces: f.namespaces,
 		ExcludeNamespaces: f.excluded, Parameters: parameters, Now: time.Now()}
-	o.Waivers, err = s.exportWaivers(ctx)
+	if o.Waivers, err = s.exportWaivers(ctx); err != nil || !f.annotated {
+		return o, err
+	}
+	annotations, err := s.annotationSettings()
+	if err == nil && annotations.Off {
+		err = usageError{errors.New("--annotation-waivers: the configuration switches waivers by annotation off (waivers.annotations)")}
+	}
+	o.Annotations = &annotations
 	return o, err
 }
 
@@ -213,6 +228,11 @@ func explainExport(w io.Writer, out *admission.Exported, labels *podSecurityLabe
 	} else {
 		fmt.Fprintf(w, "Namespaces: %d, mode %s: %s\n", len(f.labelled), f.mode, strings.Join(labels.pairs(), " "))
 	}
+	explainLeftOut(w, out, labels, f)
+}
+
+// explainLeftOut says which controls have no policy, and why.
+func explainLeftOut(w io.Writer, out *admission.Exported, labels *podSecurityLabels, f *exportFlags) {
 	byReason := map[string][]string{}
 	for _, l := range out.LeftOut {
 		what := "No policy"

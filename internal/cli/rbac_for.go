@@ -40,11 +40,17 @@ Kubernetes grants it to everyone who is authenticated.`,
   # without the right to read Secrets
   bulkhead rbac-for --profile nsa-cisa --no-secrets`,
 		Args: noArgs,
-		RunE: func(_ *cobra.Command, _ []string) error { return runRBACFor(env, f) },
+		RunE: func(c *cobra.Command, _ []string) error {
+			if err := f.policies.read(c.Context(), env); err != nil {
+				return err
+			}
+			return runRBACFor(env, f)
+		},
 	}
 	fs := c.Flags()
 	fs.SortFlags = false
 	addSelectionFlags(fs, &f.scanFlags)
+	addOwnPolicies(fs, &f.policies)
 	fs.StringVarP(&f.namespace, "namespace", "n", "", "for a scan of this namespace")
 	fs.BoolVarP(&f.live.allNamespaces, "all-namespaces", "A", false, "for a scan of every namespace, whatever -n says")
 	fs.BoolVar(&f.live.noSecrets, "no-secrets", false, "for a scan with --no-secrets")
@@ -65,7 +71,7 @@ func runRBACFor(env *Env, f *rbacForFlags) error {
 	if f.live.allNamespaces {
 		f.namespace = ""
 	}
-	kinds := slices.DeleteFunc(clusterKinds(s.controls, templates), func(gk model.GroupKind) bool {
+	kinds := slices.DeleteFunc(append(clusterKinds(s.controls, templates), s.policies.reads()...), func(gk model.GroupKind) bool {
 		return f.live.noSecrets && gk == model.GroupKind{Kind: "Secret"} || f.namespace != "" && slices.Contains(acrossNamespaces, gk)
 	})
 	return writeRoles(env.Stdout, f.name, f.namespace, kinds)

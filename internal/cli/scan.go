@@ -14,13 +14,13 @@ import (
 	"github.com/spf13/pflag"
 	"golang.org/x/sync/errgroup"
 
-	"bulkhead.dev/bulkhead/internal/admission"
 	"bulkhead.dev/bulkhead/internal/catalog"
 	"bulkhead.dev/bulkhead/internal/check"
 	"bulkhead.dev/bulkhead/internal/finding"
 	"bulkhead.dev/bulkhead/internal/load"
 	"bulkhead.dev/bulkhead/internal/load/helm"
 	"bulkhead.dev/bulkhead/internal/model"
+	"bulkhead.dev/bulkhead/internal/userpolicy"
 )
 
 type scanFlags struct {
@@ -37,11 +37,13 @@ type scanFlags struct {
 	complete          bool
 	allowIncomplete   bool
 	showPass, withFix bool
+	skipManaged       bool
 	waivers           []string
 	auditWaivers      bool
 	baseline          string
 	helm              helm.Options
 	live              liveFlags
+	policies          ownPolicies
 }
 
 func newScan(env *Env) *cobra.Command {
@@ -76,6 +78,9 @@ the role that a scan needs.`,
   bulkhead scan
   bulkhead scan --context prod -n shop
 
+  # policies of your own beside the controls: CEL as the API server has it, or Gatekeeper's
+  bulkhead scan deploy/ --policy policies/
+
   # only what is new since the last release
   bulkhead scan deploy/ --baseline last.json`,
 		RunE: func(c *cobra.Command, args []string) error {
@@ -90,6 +95,7 @@ the role that a scan needs.`,
 	fs.StringArrayVarP(&f.outputs, "output", "o", nil, "report format, or FORMAT=FILE; repeatable: "+formatNames())
 	fs.StringVar(&f.failOn, "fail-on", "", "exit with 1 for findings of at least this severity: low, medium, high, critical, or none (default high)")
 	addSelectionFlags(fs, f)
+	addOwnPolicies(fs, &f.policies)
 	fs.StringVarP(&f.namespace, "namespace", "n", "", "of a cluster: read only this namespace (default all); of files: namespace of objects that name none (default \"default\")")
 	fs.StringSliceVar(&f.onlyNamespaces, "only-namespace", nil, "report only on objects of these namespaces")
 	fs.StringVar(&f.kubernetesVersion, "kubernetes-version", "", fmt.Sprintf("Kubernetes release to judge for (default 1.%d)", kubernetesMinor))
@@ -98,6 +104,7 @@ the role that a scan needs.`,
 	fs.StringArrayVar(&f.waivers, "waivers", nil, "file with Waiver objects; repeatable")
 	fs.BoolVar(&f.auditWaivers, "audit-waivers", false, "list what every waiver matched")
 	fs.StringVar(&f.baseline, "baseline", "", "earlier result (-o json); only findings that it lacks are reported")
+	fs.BoolVar(&f.skipManaged, "skip-managed", false, "of a cluster: leave out findings about objects that the platform manages, and say how many")
 	fs.BoolVar(&f.showPass, "show-pass", false, "keep a record of each pass, not only counts")
 	fs.BoolVar(&f.withFix, "with-fix", false, "propose a fix with each finding")
 	fs.BoolVar(&f.allowIncomplete, "allow-incomplete", false, "do not exit with 3 when something could not be read")
@@ -139,15 +146,20 @@ type scan struct {
 	config *config
 	// standIns are contents that stand in for files, by absolute path.
 	standIns map[string][]byte
-	outputs  []output
-	controls []*check.Control
-	settings check.Settings
-	minor    int
-	failOn   finding.Severity
-	never    bool // --fail-on none
+	// moreKinds are read of a cluster beside those that the controls need.
+	moreKinds []model.GroupKind
+	outputs   []output
+	controls  []*check.Control
+	settings  check.Settings
+	minor     int
+	failOn    finding.Severity
+	never     bool // --fail-on none
 }
 
 func runScan(ctx context.Context, env *Env, f *scanFlags, paths []string) error {
+	if err := f.policies.read(ctx, env); err != nil {
+		return err
+	}
 	s, err := newScanOf(env, f)
 	if err != nil {
 		return err
@@ -184,10 +196,10 @@ func newScanOf(env *Env, f *scanFlags) (*scan, error) {
 	if s.settings, err = s.config.settings(); err != nil {
 		return nil, err
 	}
-	if err := s.settings.Validate(all); err != nil {
+	if err := s.settings.Validate(append(all, f.policies.own()...)); err != nil {
 		return nil, usageError{err}
 	}
-	s.controls, err = catalog.Select(all, catalog.Selection{Profile: cmp.Or(f.profile, s.config.Profile, "default"), Only: f.controls,
+	s.controls, err = f.policies.selectControls(all, catalog.Selection{Profile: cmp.Or(f.profile, s.config.Profile, "default"), Only: f.controls,
 		Skip: slices.Concat(s.config.Skip, f.skip), Layers: f.layers, Severity: f.severity, Settings: &s.settings, Pin: s.config.Controls})
 	if err != nil {
 		return nil, usageError{err}
@@ -222,6 +234,9 @@ func (s *scan) run(ctx context.Context, paths []string) (*finding.Result, error)
 	if err != nil {
 		return nil, err
 	}
+	if err := s.policyProblems(snapshot); err != nil {
+		return nil, err
+	}
 	waivers, err := s.waiversOf(slices.Concat(snapshot.Worlds, named))
 	if err != nil {
 		return nil, err
@@ -230,6 +245,10 @@ func (s *scan) run(ctx context.Context, paths []string) (*finding.Result, error)
 	if len(s.onlyNamespaces) > 0 {
 		// Whether a waiver for elsewhere is of use was not looked at.
 		audit = slices.DeleteFunc(audit, func(u finding.WaiverUse) bool { return u.State == "unused" })
+	}
+	skipped := 0
+	if s.skipManaged {
+		skipped = check.SkipManaged(out)
 	}
 	known := 0
 	if baseline != nil {
@@ -243,7 +262,7 @@ func (s *scan) run(ctx context.Context, paths []string) (*finding.Result, error)
 	result := check.Result(snapshot, s.controls, out)
 	result.Tool = finding.Tool{Name: "bulkhead", Version: version()}
 	result.Waivers = audit
-	result.Summary.Baseline = known
+	result.Summary.Baseline, result.Summary.SkippedManaged = known, skipped
 	result.Frameworks, err = catalog.Scores(out.Counts)
 	return result, err
 }
@@ -259,16 +278,24 @@ func (s *scan) judgeInput(ctx context.Context, paths []string) (*model.Snapshot,
 // newRunner makes a runner of the controls; selected says which objects are judged,
 // nil means all.
 func (s *scan) newRunner(p *progress, selected func(*model.Object) bool) (*check.Runner, error) {
-	templates, err := s.config.templates()
+	o, err := s.runOptions(p)
 	if err != nil {
 		return nil, err
 	}
-	return check.NewRunner(check.Options{Controls: s.controls, Settings: s.settings, Version: s.minor,
+	o.Selected = selected
+	return check.NewRunner(o)
+}
+
+// runOptions are those of a run that judges all objects.
+func (s *scan) runOptions(p *progress) (check.Options, error) {
+	templates, err := s.config.templates()
+	if err != nil {
+		return check.Options{}, err
+	}
+	return check.Options{Controls: s.controls, Settings: s.settings, Version: s.minor,
 		Namespaces: s.onlyNamespaces, KeepPasses: s.showPass, Progress: p.judged,
-		Selected: selected, Represented: represented, PodKinds: podKindsOf(templates),
-		Compile: func(cs []*check.Control, p check.Parameters, v int) (check.ObjectEvaluator, error) {
-			return admission.Compile(cs, p, v)
-		}})
+		Represented: represented, PodKinds: podKindsOf(templates),
+		Compile: s.compile}, nil
 }
 
 // judge reads the paths and judges each world as soon as it is read.
@@ -295,7 +322,7 @@ func (s *scan) judge(ctx context.Context, paths []string) (*model.Snapshot, *che
 	})
 	g.Go(func() error {
 		for w := range worlds {
-			if err := runner.Judge(both, w); err != nil {
+			if err := runner.Judge(userpolicy.InWorld(both, w), w); err != nil {
 				return err
 			}
 		}

@@ -19,6 +19,7 @@ import (
 	"bulkhead.dev/bulkhead/internal/finding"
 	"bulkhead.dev/bulkhead/internal/load/cluster"
 	"bulkhead.dev/bulkhead/internal/model"
+	"bulkhead.dev/bulkhead/internal/userpolicy"
 )
 
 // liveFlags are those of a scan of a cluster, kubectl's own among them.
@@ -66,6 +67,9 @@ func (f *scanFlags) checkInput(c *cobra.Command, paths []string) error {
 	return nil
 }
 
+var errNoCluster = errors.New("there is no path and no kubeconfig: name the files, folders or charts to scan (- for standard input), " +
+	"or the cluster with --kubeconfig FILE, the variable KUBECONFIG or ~/.kube/config\nSee bulkhead scan --help")
+
 // connect returns how to reach the cluster of the kubeconfig, and its name.
 func (f *liveFlags) connect() (*rest.Config, string, error) {
 	// What is wrong is said once, by this program.
@@ -78,8 +82,7 @@ func (f *liveFlags) connect() (*rest.Config, string, error) {
 	name := cmp.Or(*f.kube.Context, raw.CurrentContext)
 	if len(raw.Clusters) == 0 && *f.kube.APIServer == "" {
 		if _, err := rest.InClusterConfig(); err != nil {
-			return nil, "", usageError{errors.New("there is no path and no kubeconfig: name the files, folders or charts to scan (- for standard input), " +
-				"or the cluster with --kubeconfig FILE, the variable KUBECONFIG or ~/.kube/config\nSee bulkhead scan --help")}
+			return nil, "", usageError{errNoCluster}
 		}
 	}
 	config, err := f.kube.ToRESTConfig()
@@ -96,11 +99,23 @@ func (f *liveFlags) connect() (*rest.Config, string, error) {
 	return config, "context " + name, nil
 }
 
-// judgeCluster reads the cluster of the kubeconfig and judges it.
-func (s *scan) judgeCluster(ctx context.Context) (*model.Snapshot, *check.Outcome, error) {
+// selected says which objects have the labels of --selector; nil without one.
+func (s *scan) selected() (func(*model.Object) bool, error) {
 	selector, err := labels.Parse(s.live.selector)
 	if err != nil {
-		return nil, nil, usageError{fmt.Errorf("--selector: %w", err)}
+		return nil, usageError{fmt.Errorf("--selector: %w", err)}
+	}
+	if selector.Empty() {
+		return nil, nil
+	}
+	return func(o *model.Object) bool { return o != nil && selector.Matches(labels.Set(o.Labels())) }, nil
+}
+
+// judgeCluster reads the cluster of the kubeconfig and judges it.
+func (s *scan) judgeCluster(ctx context.Context) (*model.Snapshot, *check.Outcome, error) {
+	selected, err := s.selected()
+	if err != nil {
+		return nil, nil, err
 	}
 	p := newProgress(s.env)
 	p.what = "kinds"
@@ -109,14 +124,12 @@ func (s *scan) judgeCluster(ctx context.Context) (*model.Snapshot, *check.Outcom
 	if err != nil {
 		return nil, nil, err
 	}
-	runner, err := s.newRunner(p, func(o *model.Object) bool {
-		return selector.Empty() || o != nil && selector.Matches(labels.Set(o.Labels()))
-	})
+	runner, err := s.newRunner(p, selected)
 	if err != nil {
 		return nil, nil, err
 	}
 	for _, w := range snapshot.Worlds {
-		if err := runner.Judge(ctx, w); err != nil {
+		if err := runner.Judge(userpolicy.InWorld(ctx, w), w); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -135,11 +148,14 @@ func (s *scan) readCluster(ctx context.Context, p *progress) (*model.Snapshot, e
 			return nil, err
 		}
 	}
+	if err := s.policies.inCluster(ctx, config); err != nil {
+		return nil, err
+	}
 	templates, err := s.config.templates()
 	if err != nil {
 		return nil, err
 	}
-	o := cluster.Options{Name: name, Kinds: clusterKinds(s.controls, templates), Across: acrossNamespaces,
+	o := cluster.Options{Name: name, Kinds: append(clusterKinds(s.controls, templates), slices.Concat(s.policies.reads(), s.moreKinds)...), Across: acrossNamespaces,
 		PodTemplates: templates, Progress: p.read}
 	if !s.live.allNamespaces {
 		o.Namespace = s.namespace

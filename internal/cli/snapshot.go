@@ -12,10 +12,10 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"bulkhead.dev/bulkhead/internal/admission"
 	"bulkhead.dev/bulkhead/internal/check"
 	"bulkhead.dev/bulkhead/internal/load/archive"
 	"bulkhead.dev/bulkhead/internal/model"
+	"bulkhead.dev/bulkhead/internal/userpolicy"
 )
 
 type snapshotFlags struct {
@@ -57,6 +57,7 @@ applied. What the controls say of those values is recorded in their place.`,
 	fs.BoolVar(&f.complete, "complete", false, "the input is all there is: what it lacks does not exist")
 	fs.StringVar(&f.kubernetesVersion, "kubernetes-version", "", fmt.Sprintf("Kubernetes release to render and judge for (default 1.%d)", kubernetesMinor))
 	addChartFlags(fs, &f.helm)
+	addOwnPolicies(fs, &f.policies)
 	fs.BoolVar(&f.allowIncomplete, "allow-incomplete", false, "do not exit with 3 when something could not be read")
 	fs.StringVar(&f.config, "config", "", "configuration file (default "+configName+" in the working folder, if there is one)")
 	addLiveFlags(fs, &f.scanFlags)
@@ -71,6 +72,9 @@ func runSnapshot(ctx context.Context, env *Env, f *snapshotFlags, paths []string
 		return usageError{errors.New("name the file to write, with -o FILE")}
 	case strings.HasSuffix(f.output, ".tgz"), strings.HasSuffix(f.output, ".tar.gz"):
 		return usageError{fmt.Errorf("-o %s: this name is one of an archive of charts; call it %s", f.output, strings.TrimSuffix(strings.TrimSuffix(f.output, ".tgz"), ".tar.gz")+".snapshot")}
+	}
+	if err := f.policies.read(ctx, env); err != nil {
+		return err
 	}
 	f.profile = "all" // whoever scans the record may judge by any control
 	s, err := newScanOf(env, &f.scanFlags)
@@ -134,14 +138,14 @@ func (s *scan) record(ctx context.Context, w io.Writer, snapshot *model.Snapshot
 	if err != nil {
 		return err
 	}
-	j := &judge{scan: s, evaluators: map[string]*admission.Evaluator{}}
+	j := &judge{scan: s, evaluators: map[string]check.ObjectEvaluator{}}
 	for _, world := range snapshot.Worlds {
 		if err := out.World(world); err != nil {
 			return err
 		}
 		spokenFor := represented(world)
 		for _, o := range world.Objects {
-			if err := j.object(ctx, out, o, spokenFor[o]); err != nil {
+			if err := j.object(userpolicy.InWorld(ctx, world), out, o, spokenFor[o]); err != nil {
 				return err
 			}
 		}
@@ -152,7 +156,7 @@ func (s *scan) record(ctx context.Context, w io.Writer, snapshot *model.Snapshot
 // judge judges single objects one by one.
 type judge struct {
 	*scan
-	evaluators map[string]*admission.Evaluator
+	evaluators map[string]check.ObjectEvaluator
 }
 
 // object writes one object.
@@ -191,7 +195,7 @@ func (j *judge) lost(ctx context.Context, o *model.Object, redacted map[string]a
 func (j *judge) judgements(ctx context.Context, o *model.Object) (archive.Verdicts, error) {
 	key, parameters := j.settings.ParametersFor(o.Ref().InNamespace(), j.controls)
 	if j.evaluators[key] == nil {
-		e, err := admission.Compile(slices.DeleteFunc(slices.Clone(j.controls), func(c *check.Control) bool { return c.Object == nil }), parameters, j.minor)
+		e, err := j.compile(slices.DeleteFunc(slices.Clone(j.controls), func(c *check.Control) bool { return c.Object == nil }), parameters, j.minor)
 		if err != nil {
 			return nil, err
 		}

@@ -38,10 +38,10 @@ func (s *scan) waiversOf(worlds []*model.World) (*check.Waivers, error) {
 	if err != nil {
 		return nil, err
 	}
-	annotations := check.AnnotationSettings{Namespaces: s.config.Waivers.AnnotationNamespaces,
-		Off: s.config.Waivers.Annotations != nil && !*s.config.Waivers.Annotations}
-	if err := annotations.Validate(); err != nil {
-		return nil, usageError{fmt.Errorf("waivers.annotationNamespaces: %w", err)}
+	all = append(all, s.policies.own()...)
+	annotations, err := s.annotationSettings()
+	if err != nil {
+		return nil, err
 	}
 	return check.ReadWaivers(&model.Snapshot{Worlds: worlds}, check.WaiverOptions{
 		Known: func(name string) bool {
@@ -49,6 +49,16 @@ func (s *scan) waiversOf(worlds []*model.World) (*check.Waivers, error) {
 		},
 		Annotations: annotations,
 	}), nil
+}
+
+// annotationSettings say which waivers by annotation count.
+func (s *scan) annotationSettings() (check.AnnotationSettings, error) {
+	a := check.AnnotationSettings{Namespaces: s.config.Waivers.AnnotationNamespaces,
+		Off: s.config.Waivers.Annotations != nil && !*s.config.Waivers.Annotations}
+	if err := a.Validate(); err != nil {
+		return a, usageError{fmt.Errorf("waivers.annotationNamespaces: %w", err)}
+	}
+	return a, nil
 }
 
 // readBaseline reads the earlier result that only new findings are wanted

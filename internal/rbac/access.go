@@ -144,19 +144,26 @@ func (a *Access) bind(b *binding, r *role) {
 
 // readRules indexes the rules of a role, once for all of its bindings.
 func (a *Access) readRules(r *role) *roleRules {
+	out := newRoleRules(a.index, r)
+	for resource, rules := range out.byResource {
+		a.byResource[resource] = append(a.byResource[resource], rules...)
+	}
+	a.urls = append(a.urls, out.urls...)
+	return out
+}
+
+func newRoleRules(ix *index, r *role) *roleRules {
 	out := &roleRules{byResource: map[string][]*heldRule{}}
-	for _, from := range a.index.written(r) {
+	for _, from := range ix.written(r) {
 		for i := range from.stored {
 			rule := &heldRule{&from.stored[i], r, from, i}
 			for n, resource := range rule.Resources {
 				if !slices.Contains(rule.Resources[:n], resource) {
 					out.byResource[resource] = append(out.byResource[resource], rule)
-					a.byResource[resource] = append(a.byResource[resource], rule)
 				}
 			}
 			if len(rule.NonResourceURLs) > 0 {
 				out.urls = append(out.urls, rule)
-				a.urls = append(a.urls, rule)
 			}
 		}
 	}

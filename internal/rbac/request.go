@@ -30,10 +30,7 @@ func (r Request) String() string {
 	if r.URL != "" {
 		return r.Verb + " " + r.URL
 	}
-	text := r.Verb + " " + r.combined()
-	if r.Group != "" {
-		text += "." + r.Group
-	}
+	text := r.Verb + " " + Qualified(r.Group, r.combined())
 	if r.Name != "" {
 		text += " " + r.Name
 	}
@@ -41,6 +38,18 @@ func (r Request) String() string {
 		text += " in " + r.Namespace
 	}
 	return text
+}
+
+// Qualified is a resource with its group, as kubectl writes it: deployments.apps/scale.
+func Qualified(group, resource string) string {
+	if group == "" {
+		return resource
+	}
+	name, sub, ok := strings.Cut(resource, "/")
+	if ok {
+		sub = "/" + sub
+	}
+	return name + "." + group + sub
 }
 
 // combined is the resource as rules name it: pods/exec.

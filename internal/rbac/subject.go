@@ -100,3 +100,5 @@ func enumerate(subjects []Subject) string {
 		return fmt.Sprintf("%s, %s and %d more", unique[0], unique[1], n-2)
 	}
 }
+
+func userNamed(name string) rbacv1.Subject { return rbacv1.Subject{Kind: rbacv1.UserKind, Name: name} }
