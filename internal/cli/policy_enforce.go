@@ -9,7 +9,6 @@ import (
 	"sync"
 
 	"github.com/spf13/pflag"
-	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
 
@@ -33,13 +32,6 @@ const (
 	dryRunServer = "server"
 	dryRunClient = "client"
 )
-
-// addClusterFlags adds kubectl's flags that say which cluster, and as whom.
-func addClusterFlags(fs *pflag.FlagSet, f *liveFlags) {
-	f.kube = genericclioptions.NewConfigFlags(true)
-	f.kube.Namespace, f.kube.CacheDir = nil, nil
-	f.kube.AddFlags(fs)
-}
 
 func addDryRunFlag(fs *pflag.FlagSet, f *enforceFlags) {
 	fs.StringVar(&f.dryRun, "dry-run", dryRunNone, "none, server (the API server checks everything and stores nothing) or client (nothing is sent to be stored)")

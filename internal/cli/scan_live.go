@@ -43,11 +43,16 @@ func addLiveFlags(fs *pflag.FlagSet, f *scanFlags) {
 	own.BoolVarP(&f.live.allNamespaces, "all-namespaces", "A", false, "read every namespace of the cluster, whatever -n says")
 	own.StringVarP(&f.live.selector, "selector", "l", "", "judge only objects of the cluster with these labels, as kubectl has it: key=value,other!=value")
 	own.BoolVar(&f.live.noSecrets, "no-secrets", false, "do not list Secrets of the cluster; controls that need them are unknown")
-	f.live.kube = genericclioptions.NewConfigFlags(true)
-	f.live.kube.Namespace, f.live.kube.CacheDir = nil, nil
-	f.live.kube.AddFlags(own)
+	addClusterFlags(own, &f.live)
 	own.VisitAll(func(flag *pflag.Flag) { f.live.names = append(f.live.names, flag.Name) })
 	fs.AddFlagSet(own)
+}
+
+// addClusterFlags adds kubectl's flags that say which cluster, and as whom.
+func addClusterFlags(fs *pflag.FlagSet, f *liveFlags) {
+	f.kube = genericclioptions.NewConfigFlags(true)
+	f.kube.Namespace, f.kube.CacheDir = nil, nil
+	f.kube.AddFlags(fs)
 }
 
 // checkInput refuses flags that mean nothing for what is scanned.

@@ -189,6 +189,14 @@ func (l *live) storeExamples(t *testing.T, c *check.Control, namespace string) {
 				_ = unstructured.SetNestedField(u.Object, true, "spec", "suspend")
 			case "DaemonSet":
 				_ = unstructured.SetNestedField(u.Object, "nowhere", "spec", "template", "spec", "nodeName")
+			case "Service":
+				// The cluster has each port once, and tests of other packages want it too.
+				unstructured.RemoveNestedField(u.Object, "spec", "healthCheckNodePort")
+				ports, _, _ := unstructured.NestedSlice(u.Object, "spec", "ports")
+				for _, p := range ports {
+					delete(p.(map[string]any), "nodePort")
+				}
+				_ = unstructured.SetNestedSlice(u.Object, ports, "spec", "ports")
 			}
 			if _, err := l.resource(o).Create(t.Context(), u, metav1.CreateOptions{}); err == nil {
 				stored++
