@@ -15,9 +15,10 @@ const (
 	// process below 200 MB, the program's own pages included.
 	ease = 130 << 20
 	// garbagePercent is how much garbage may pile up beside what is in use in a
-	// larger scan: as much as in a small one, so that collecting costs no more
+	// larger scan. With more a large cluster would take more than 200 MB above what a
+	// client needs that lists it and keeps nothing; with less, collecting costs more
 	// for each object.
-	garbagePercent = 100
+	garbagePercent = 75
 	// fixPercent is the same for a fix, which makes twice the garbage of a scan and
 	// is to be done soon.
 	fixPercent = 150

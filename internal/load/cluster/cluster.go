@@ -15,7 +15,6 @@ import (
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
 
-	"bulkhead.dev/bulkhead/internal/load/intern"
 	"bulkhead.dev/bulkhead/internal/model"
 )
 
@@ -193,24 +192,9 @@ func (r *reader) all(ctx context.Context) error {
 	for _, l := range first {
 		r.templates.add(l.objects)
 	}
-	// What is shared is not changed any more, so that templates come first.
 	r.templates.share(first)
-	same := intern.NewPool()
-	for _, l := range first {
-		for _, o := range l.objects {
-			same.Value(o.Content)
-		}
-	}
-	arrived := func(o *model.Object) {
-		template := r.templates.sharePod(o)
-		for k, v := range o.Content {
-			if k != "spec" || !template {
-				o.Content[k] = same.Value(v)
-			}
-		}
-	}
 	for _, l := range r.lists[len(first):] {
-		if err := r.list(ctx, l, arrived); err != nil {
+		if err := r.list(ctx, l, r.templates.sharePod); err != nil {
 			return err
 		}
 	}
@@ -219,7 +203,7 @@ func (r *reader) all(ctx context.Context) error {
 
 // list reads one kind and says what is missing of it. An error means that the scan
 // was ended.
-func (r *reader) list(ctx context.Context, l *list, arrived func(*model.Object)) error {
+func (r *reader) list(ctx context.Context, l *list, arrived func(*model.Object) bool) error {
 	defer func() {
 		if n := r.done.Add(1); r.Progress != nil {
 			r.Progress(int(n), len(r.lists))
@@ -234,6 +218,7 @@ func (r *reader) list(ctx context.Context, l *list, arrived func(*model.Object))
 		err = r.pages(ctx, l)
 		r.lost.note(err)
 	}
+	l.same = nil
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}

@@ -12,6 +12,7 @@ import (
 	utiljson "k8s.io/apimachinery/pkg/util/json"
 	"k8s.io/client-go/rest"
 
+	"bulkhead.dev/bulkhead/internal/load/intern"
 	"bulkhead.dev/bulkhead/internal/model"
 )
 
@@ -21,8 +22,10 @@ type list struct {
 	objects []*model.Object
 	// read says that the list is whole.
 	read bool
-	// arrived, if set, is shown each object once.
-	arrived func(*model.Object)
+	// arrived, if set, is shown each object once. It reports whether another object's
+	// template is the object's own from then on.
+	arrived func(*model.Object) bool
+	same    *intern.Pool
 }
 
 // keep trims an object and keeps it. The API server leaves out the kind of what
@@ -37,10 +40,22 @@ func (l *list) keep(content map[string]any) {
 	if !ok {
 		return
 	}
-	if l.arrived != nil {
-		l.arrived(o)
-	}
+	template := l.arrived != nil && l.arrived(o)
+	l.share(o.Content, template)
 	l.objects = append(l.objects, o)
+}
+
+// share has the object hold what others of its kind hold as well. A template that it
+// shares with its owner is left alone.
+func (l *list) share(content map[string]any, template bool) {
+	if l.same == nil {
+		l.same = intern.NewPool()
+	}
+	for k, v := range content {
+		if k != "spec" || !template {
+			content[k] = l.same.Value(v)
+		}
+	}
 }
 
 // pageSize is how many objects are asked for at once, as kubectl does.

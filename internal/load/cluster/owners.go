@@ -166,22 +166,37 @@ func (t *templates) sharePod(o *model.Object) bool {
 	if mine == nil || theirs == nil || !sameTemplate(theirs, mine, owner) {
 		return false
 	}
-	top, _ := mine.Path.Lookup(o.Content)
-	m, ok := top.(map[string]any)
-	if !ok {
-		return false
+	// What the object is made of may be shared with others, and is not changed.
+	o.Content = maps.Clone(o.Content)
+	top := o.Content
+	for _, step := range mine.Path {
+		next, _ := top[step.Key].(map[string]any)
+		top[step.Key] = maps.Clone(next)
+		top, _ = top[step.Key].(map[string]any)
 	}
-	m["spec"] = theirs.Spec
-	// Waivers and all else that annotations say is said by the owner.
-	for _, meta := range []map[string]any{o.Map("metadata"), mine.Meta} {
-		annotations, _ := meta["annotations"].(map[string]any)
-		if !slices.ContainsFunc(slices.Collect(maps.Keys(annotations)), isSecurityAnnotation) {
-			delete(meta, "annotations")
-			continue
-		}
-		maps.DeleteFunc(annotations, func(k string, _ any) bool { return !isSecurityAnnotation(k) })
+	top["spec"] = theirs.Spec
+	ownAnnotations(top)
+	if len(mine.Path) > 0 {
+		ownAnnotations(o.Content)
 	}
 	return true
+}
+
+// ownAnnotations leaves an object that shares a template the annotations that say how
+// its containers are confined. Waivers and all else are said by the owner.
+func ownAnnotations(m map[string]any) {
+	meta, ok := m["metadata"].(map[string]any)
+	if !ok || meta["annotations"] == nil {
+		return
+	}
+	meta = maps.Clone(meta)
+	m["metadata"] = meta
+	annotations, _ := meta["annotations"].(map[string]any)
+	annotations = maps.Clone(annotations)
+	maps.DeleteFunc(annotations, func(k string, _ any) bool { return !isSecurityAnnotation(k) })
+	if meta["annotations"] = annotations; len(annotations) == 0 {
+		delete(meta, "annotations")
+	}
 }
 
 // pod is the pod of an object that belongs to no world yet.
