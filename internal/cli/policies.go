@@ -79,6 +79,7 @@ func (f *ownPolicies) read(ctx context.Context, env *Env) error {
 	for _, note := range f.set.Notes {
 		fmt.Fprintf(env.Stderr, "bulkhead: note: %s\n", report.Printable(note))
 	}
+	f.options.Authorizer = rolesOf // a live cluster answers itself
 	if f.user != "" {
 		f.options.User = requester(f.user, f.groups)
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apiserver/pkg/authorization/authorizer"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/rest"
 
@@ -45,7 +46,8 @@ func (f *ownPolicies) inCluster(ctx context.Context, config *rest.Config) error 
 		}
 	}
 	f.set.Serve(resources)
-	f.options.Authorizer = access.ByReview(config)
+	reviews := access.ByReview(config)
+	f.options.Authorizer = func(*model.World) authorizer.UnconditionalAuthorizer { return reviews }
 	return nil
 }
 

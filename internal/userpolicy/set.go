@@ -48,8 +48,9 @@ type source interface {
 type Options struct {
 	// Minor is the minor version of Kubernetes 1 to judge for.
 	Minor int
-	// Authorizer answers what a subject may do; nil where nobody can.
-	Authorizer authorizer.UnconditionalAuthorizer
+	// Authorizer is who answers what a subject may do, to policies that are judged in a
+	// world; nil where nobody can.
+	Authorizer func(*model.World) authorizer.UnconditionalAuthorizer
 	// User creates the objects; nil where that is not known.
 	User user.Info
 }

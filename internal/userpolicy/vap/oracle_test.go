@@ -231,7 +231,7 @@ func compileAll(t *testing.T, o *oracle, all []*model.Object) map[string]*Policy
 				bindings = append(bindings, b)
 			}
 		}
-		p, err := Compile(obj, bindings, Options{Minor: 37, Authorizer: access.ByReview(o.config)})
+		p, err := Compile(obj, bindings, Options{Minor: 37, Authorizer: in(access.ByReview(o.config))})
 		if err != nil {
 			t.Fatalf("%s: %v", obj.Ref(), err)
 		}

@@ -37,8 +37,8 @@ type Options struct {
 	// Given are objects that were given with the policies: parameters, definitions of
 	// custom resources.
 	Given []*model.Object
-	// Authorizer answers the authorizer library; nil where nobody can.
-	Authorizer authorizer.UnconditionalAuthorizer
+	// Authorizer is who answers the authorizer library in a world; nil where nobody can.
+	Authorizer func(*model.World) authorizer.UnconditionalAuthorizer
 
 	definitions map[model.GroupKind]*model.Object
 }
@@ -167,7 +167,10 @@ func (p *Policy) bound(ctx context.Context, r *creation.Request, a admission.Att
 	}
 	versioned := &admission.VersionedAttributes{Attributes: a, VersionedObject: admission.NewLazyObject(object), VersionedKind: m.kind}
 	for _, param := range params {
-		authorizer := &asked{authorizer: p.options.Authorizer, requester: r.User}
+		authorizer := &asked{requester: r.User}
+		if p.options.Authorizer != nil {
+			authorizer.authorizer = p.options.Authorizer(r.World)
+		}
 		result := p.compiled.validator.Validate(ctx, m.resource, versioned, param, r.Namespace, celconfig.RuntimeCELCostBudget, authorizer)
 		if authorizer.unknown != "" {
 			unknown(authorizer.unknown)

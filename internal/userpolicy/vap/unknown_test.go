@@ -133,6 +133,11 @@ func (a answers) Authorize(_ context.Context, q authorizer.Attributes) (authoriz
 	return authorizer.DecisionNoOpinion, "", a.err
 }
 
+// in answers in every world; nobody does where there is no authorizer.
+func in(a authorizer.UnconditionalAuthorizer) func(*model.World) authorizer.UnconditionalAuthorizer {
+	return func(*model.World) authorizer.UnconditionalAuthorizer { return a }
+}
+
 // TestAuthorizer has an authorizer that answers, and one that cannot.
 func TestAuthorizer(t *testing.T) {
 	spec := `validations: [{expression: "!authorizer.serviceAccount('seen', 'sa').group('').resource('pods').check('get').allowed()", message: may get pods}]`
@@ -141,7 +146,7 @@ func TestAuthorizer(t *testing.T) {
 		a    answers
 		want string
 	}{{answers{}, "may get pods"}, {answers{errors.New("down")}, "got no answer: down"}} {
-		p, err := policy(t, spec, "", Options{Authorizer: c.a})
+		p, err := policy(t, spec, "", Options{Authorizer: in(c.a)})
 		if err != nil {
 			t.Fatal(err)
 		}
