@@ -368,7 +368,7 @@ func (l *liveRepair) changeable(o *model.Object, edits []finding.Edit) error {
 func changesOfPod(pointer string) bool {
 	for _, pattern := range []string{"/metadata/labels*", "/metadata/annotations*", "/spec/containers/*/image", "/spec/initContainers/*/image",
 		"/spec/activeDeadlineSeconds", "/spec/terminationGracePeriodSeconds"} {
-		if prefix, any := strings.CutSuffix(pattern, "*"); any && strings.HasPrefix(pointer, prefix) {
+		if prefix, longer := strings.CutSuffix(pattern, "*"); longer && strings.HasPrefix(pointer, prefix) {
 			return true
 		}
 		if ok, _ := filepath.Match(pattern, pointer); ok {

@@ -64,7 +64,7 @@ func (s *sign) on(labels, annotations map[string]string) (key, value string, ok 
 	if s.annotation {
 		in = annotations
 	}
-	if prefix, any := strings.CutSuffix(s.key, "*"); any {
+	if prefix, many := strings.CutSuffix(s.key, "*"); many {
 		for k, v := range in {
 			if strings.HasPrefix(k, prefix) && strings.EqualFold(v, s.value) {
 				// Any of them will do, and the same one each time.

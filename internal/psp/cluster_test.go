@@ -287,6 +287,7 @@ func (c *cluster) compareLive(t *testing.T, g *generator, manifests []*Manifest,
 // TestClusterFields sends pods that a policy of one field admits and refuses to the
 // API server.
 func TestClusterFields(t *testing.T) {
+	testcluster.Config(t)
 	for i, field := range fields {
 		t.Run(field, func(t *testing.T) {
 			g := &generator{rand.New(rand.NewPCG(3, uint64(i)))}
@@ -331,6 +332,7 @@ func bothSides(t *testing.T, g *generator, m *Manifest) bool {
 
 // TestClusterChoice has the API server choose among several policies.
 func TestClusterChoice(t *testing.T) {
+	testcluster.Config(t)
 	g := &generator{rand.New(rand.NewPCG(4, 4))}
 	for range 5 {
 		t.Run("", func(t *testing.T) {

@@ -2,6 +2,7 @@ package psp
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -83,7 +84,8 @@ func Parse(o *model.Object) (*Policy, []finding.Problem) {
 	}
 	for _, u := range unknown {
 		path := ""
-		if f, ok := u.(kjson.FieldError); ok {
+		var f kjson.FieldError
+		if errors.As(u, &f) {
 			path = f.FieldPath()
 		}
 		fail(path, "is no field of a PodSecurityPolicy")

@@ -125,7 +125,7 @@ func normal(v any) any {
 				return json.Number(fmt.Sprint(f))
 			}
 		}
-		return v
+		return unsigned(v)
 	}
 	data, err := json.Marshal(v)
 	if err != nil {
@@ -139,6 +139,14 @@ func normal(v any) any {
 		if f, err := n.Float64(); err == nil {
 			return json.Number(fmt.Sprint(f))
 		}
+	}
+	return unsigned(n)
+}
+
+// unsigned is zero without the sign that the YAML 1.2 library leaves on it.
+func unsigned(n json.Number) json.Number {
+	if n == "-0" {
+		return "0"
 	}
 	return n
 }

@@ -94,7 +94,7 @@ func newClient(ctx context.Context, t *Template, minor int) (*client.Client, err
 
 func addConstraint(ctx context.Context, c *client.Client, u *unstructured.Unstructured) error {
 	if _, err := c.AddConstraint(ctx, u); err != nil {
-		return fmt.Errorf("Gatekeeper would refuse it: %w", err)
+		return fmt.Errorf("it would be refused by Gatekeeper: %w", err)
 	}
 	return nil
 }

@@ -149,7 +149,7 @@ func (t *SuiteTest) Prepare(ctx context.Context, files Files, minor int) (*TestR
 	case t.Invalid && errors.Is(err, constraints.ErrSchema):
 		return r, nil
 	case t.Invalid:
-		return nil, fmt.Errorf("the constraint fits the schema of its template, and was to be invalid (%v)", err)
+		return nil, fmt.Errorf("the constraint fits the schema of its template, and was to be invalid (%w)", err)
 	case err != nil:
 		return nil, fmt.Errorf("%s: %w", t.Constraint, err)
 	}

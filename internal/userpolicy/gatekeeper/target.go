@@ -95,8 +95,7 @@ func (target) MatchSchema() apiextensions.JSONSchemaProps {
 	enum := func(values ...string) apiextensions.JSONSchemaProps {
 		p := text
 		for _, v := range values {
-			var any apiextensions.JSON = v
-			p.Enum = append(p.Enum, any)
+			p.Enum = append(p.Enum, apiextensions.JSON(v))
 		}
 		return p
 	}

@@ -49,7 +49,7 @@ func ParseTemplate(o *model.Object) (*Template, error) {
 	// is laxer.
 	versioned := &v1.ConstraintTemplate{}
 	if err := json.Unmarshal(text, versioned); err != nil {
-		return nil, fmt.Errorf("Gatekeeper would refuse it: %w", err)
+		return nil, fmt.Errorf("it would be refused by Gatekeeper: %w", err)
 	}
 	if o.Version == "v1beta1" {
 		if v := versioned.Spec.CRD.Spec.Validation; v != nil && v.LegacySchema == nil {
@@ -59,7 +59,7 @@ func ParseTemplate(o *model.Object) (*Template, error) {
 	}
 	parsed, err := versioned.ToVersionless()
 	if err != nil {
-		return nil, fmt.Errorf("Gatekeeper would refuse it: %w", err)
+		return nil, fmt.Errorf("it would be refused by Gatekeeper: %w", err)
 	}
 	t := &Template{Object: o, Kind: parsed.Spec.CRD.Spec.Names.Kind, parsed: parsed}
 	if len(parsed.Spec.Targets) != 1 || parsed.Spec.Targets[0].Target != targetName {
