@@ -26,11 +26,12 @@ func newRBAC(env *Env) *cobra.Command {
 answers them: of files, charts and snapshots that -f names, or of the cluster of the
 kubeconfig.`,
 		Example: `  bulkhead rbac who-can get secrets
-  bulkhead rbac can sa/shop/web -f deploy/`,
+  bulkhead rbac can sa/shop/web -f deploy/
+  bulkhead rbac escalations`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(newWhoCan(env), newCan(env))
+	c.AddCommand(newWhoCan(env), newCan(env), newEscalations(env))
 	return c
 }
 

@@ -79,7 +79,11 @@ func IdentityOf(s Subject) Identity {
 	case s.Kind == rbacv1.GroupKind && (s.Name == "system:unauthenticated" || s.Name == "system:authenticated"):
 		return Identity{Groups: []string{s.Name}}
 	case s.Kind == rbacv1.GroupKind:
-		return Identity{Groups: []string{s.Name, "system:authenticated"}}
+		groups := []string{s.Name}
+		if _, whole := s.wholeNamespace(); whole {
+			groups = append(groups, serviceAccountsGroup)
+		}
+		return Identity{Groups: append(groups, "system:authenticated")}
 	case s.Name == "system:anonymous":
 		return Identity{s.Name, []string{"system:unauthenticated"}}
 	}

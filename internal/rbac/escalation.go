@@ -1,0 +1,224 @@
+package rbac
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"sync"
+
+	rbacv1 "k8s.io/api/rbac/v1"
+
+	"bulkhead.dev/bulkhead/internal/model"
+)
+
+// Escalations says who can become whom in a world, by steps that primitives lists.
+//
+// A step is taken by one identity: what it needs, that identity may do by itself and by
+// its groups. In files what every cluster has is part of it: the default bindings, and
+// a service account default in each namespace.
+//
+// It may be used by many goroutines at once.
+type Escalations struct {
+	access *Access
+	mu     sync.Mutex
+	graph  *graph
+	meant  map[Subject]bool
+}
+
+// Escalations computes the escalations for a minor version of Kubernetes 1.
+func (a *Access) Escalations(version int) (*Escalations, error) {
+	meant, err := meantIn(version)
+	if err != nil {
+		return nil, err
+	}
+	g := newGraph(a, version)
+	g.measure()
+	return &Escalations{access: a, graph: g, meant: meant}, nil
+}
+
+// ToAdmin lists the subjects that become cluster admin, each with a shortest chain:
+// first those that are not meant to, then by the length of the chain. A member of a
+// group whose first step is the group's is not listed beside it.
+func (e *Escalations) ToAdmin() []Escalation {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var out []Escalation
+	for _, n := range e.graph.nodes {
+		if n.kind != subjectNode || n.distance == unreachable {
+			continue
+		}
+		if s := n.subject(); e.graph.speaksForItself(n) {
+			steps, admin := e.graph.toAdmin(n)
+			out = append(out, Escalation{From: s, Steps: steps, Admin: admin, Meant: e.isMeant(s, steps)})
+		}
+	}
+	slices.SortFunc(out, compareEscalations)
+	return out
+}
+
+func compareEscalations(a, b Escalation) int {
+	meant := func(e Escalation) int {
+		if e.Meant {
+			return 1
+		}
+		return 0
+	}
+	return cmp.Or(meant(a)-meant(b), len(a.Steps)-len(b.Steps), compareSubjects(a.From, b.From))
+}
+
+func compareSubjects(a, b Subject) int {
+	return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
+}
+
+// speaksForItself reports whether the chain starts with a right of the subject's own,
+// and not with those of a group only.
+func (g *graph) speaksForItself(n *node) bool {
+	s := n.subject()
+	if n.admin != nil {
+		return n.admin.holding == nil || n.admin.as == s
+	}
+	for _, e := range n.steps {
+		if e.to.distance == n.distance-1 && slices.ContainsFunc(e.needs, func(h *held) bool { return h.as == s }) {
+			return true
+		}
+	}
+	return false
+}
+
+// From lists everybody whom a subject can become, each with a shortest chain, in order
+// of their lengths. Groups are those that the organisation has put it into. The last
+// result lists why there may be more, as Unknown does; where the subject becomes cluster
+// admin, that is enough to know.
+func (e *Escalations) From(s Subject, groups []string) ([]Escalation, []string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	n := e.graph.node(subjectKey(s))
+	if len(groups) > 0 {
+		n = e.graph.inGroups(s, groups)
+	}
+	e.graph.expand()
+	if n.admin != nil {
+		return []Escalation{{From: s, Admin: n.admin.grantOf(), Meant: e.isMeant(s, nil)}}, nil
+	}
+	var out []Escalation
+	unknown := e.unread()
+	for _, r := range e.graph.from(n, unknown) {
+		steps := e.graph.stepsTo(r)
+		out = append(out, Escalation{From: s, Steps: steps, Meant: e.isMeant(s, steps)})
+		if to := r.node.admin; to != nil {
+			out[len(out)-1].Admin = to.grantOf()
+		}
+	}
+	slices.SortStableFunc(out, func(a, b Escalation) int { return len(a.Steps) - len(b.Steps) })
+	if slices.ContainsFunc(out, Escalation.ToAdmin) {
+		unknown = e.unread()
+	}
+	return out, slices.Sorted(maps.Keys(unknown))
+}
+
+// isMeant reports whether a subject is powerful in every cluster: it is a controller of
+// the control plane that becomes cluster admin by nothing but what every cluster has, or
+// whose first step is by what every cluster grants it.
+func (e *Escalations) isMeant(s Subject, steps []Step) bool {
+	if e.meant[s] {
+		return true
+	}
+	if !s.system() || len(steps) == 0 {
+		return false
+	}
+	return !slices.ContainsFunc(steps[0].Needs, func(n Needed) bool {
+		if n.Grant == nil || n.Grant.Binding == nil {
+			return true
+		}
+		role := roleKey{n.Grant.Role.Namespace, n.Grant.Role.Name}
+		given := e.graph.index.defaults.granted[role]
+		return e.graph.index.defaults.bindings[roleKey{n.Grant.Binding.Namespace, n.Grant.Binding.Name}] == nil || !given[n.Grant.Subjects[0]]
+	})
+}
+
+// Unknown lists why more subjects may become cluster admin than were found.
+func (e *Escalations) Unknown() []string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	found := e.unread()
+	for _, n := range e.graph.nodes {
+		if n.kind != subjectNode || n.distance != unreachable {
+			continue
+		}
+		n.allSteps(func(step *edge) bool {
+			if step.to.unknown != "" {
+				found[step.to.unknown] = true
+			}
+			return true
+		})
+	}
+	return slices.Sorted(maps.Keys(found))
+}
+
+// unread says why roles and bindings are missing, or steps between them.
+func (e *Escalations) unread() map[string]bool {
+	found := map[string]bool{}
+	w := e.access.index.world
+	for _, ns := range append(w.Namespaces(), "") {
+		if why := e.access.Unobserved(ns); why != "" {
+			found[why] = true
+		}
+	}
+	if e.graph.cut {
+		found["there are more ways to bind roles or to impersonate than can be followed"] = true
+	}
+	return found
+}
+
+// meantByVersion holds what meantIn has computed.
+var meantByVersion sync.Map
+
+// meantIn lists the subjects that become cluster admin in a cluster that has the default
+// roles and bindings and nothing else: the controllers of the control plane. Bound are
+// also the administrators of kubeadm. Groups that stand for everybody never are.
+func meantIn(version int) (map[Subject]bool, error) {
+	if known, ok := meantByVersion.Load(version); ok {
+		return known.(map[Subject]bool), nil
+	}
+	if _, err := readDefaults(); err != nil {
+		return nil, err
+	}
+	g := newGraph(AccessOf(model.NewWorld(nil, model.WorldOptions{})), version)
+	g.measure()
+	out := map[Subject]bool{{Kind: rbacv1.GroupKind, Name: "kubeadm:cluster-admins"}: true}
+	for _, n := range g.nodes {
+		if s := n.subject(); n.kind == subjectNode && n.distance != unreachable && s.system() {
+			out[s] = true
+		}
+	}
+	meantByVersion.Store(version, out)
+	return out, nil
+}
+
+// EscalationKinds are what of a cluster is read beside roles and bindings.
+func EscalationKinds() []model.GroupKind {
+	kinds := []model.GroupKind{serviceAccountKind, podKind, secretKind, webhookKind, policyKind}
+	for _, c := range changeable {
+		kinds = append(kinds, c.kind)
+	}
+	return kinds
+}
+
+// defaultBindings are the bindings that every cluster has.
+func defaultBindings(ix *index) []*binding {
+	var out []*binding
+	for _, o := range ix.defaults.bindings {
+		subjects := make([]any, 0, len(o.Subjects))
+		for _, s := range o.Subjects {
+			subjects = append(subjects, map[string]any{"kind": s.Kind, "name": s.Name, "namespace": s.Namespace, "apiGroup": s.APIGroup})
+		}
+		object, _ := model.NewObject(map[string]any{"apiVersion": apiGroup + "/v1", "kind": o.Kind,
+			"metadata": map[string]any{"name": o.Name, "namespace": o.Namespace}, "subjects": subjects,
+			"roleRef": map[string]any{"apiGroup": o.RoleRef.APIGroup, "kind": o.RoleRef.Kind, "name": o.RoleRef.Name}}, nil, model.Source{})
+		out = append(out, newBinding(object))
+	}
+	slices.SortFunc(out, func(a, b *binding) int {
+		return cmp.Or(cmp.Compare(a.namespace, b.namespace), cmp.Compare(a.ref.Name, b.ref.Name))
+	})
+	return out
+}
