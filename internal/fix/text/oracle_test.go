@@ -122,7 +122,7 @@ func normal(v any) any {
 	case json.Number:
 		if f, err := v.Float64(); err == nil {
 			if _, err := v.Int64(); err != nil {
-				return json.Number(fmt.Sprint(f))
+				return unsigned(json.Number(fmt.Sprint(f)))
 			}
 		}
 		return unsigned(v)
@@ -132,18 +132,18 @@ func normal(v any) any {
 		return fmt.Sprint(v)
 	}
 	if f := string(data); strings.ContainsAny(f, ".eE") {
-		return json.Number(fmt.Sprint(reflect.ValueOf(v)))
+		return unsigned(json.Number(fmt.Sprint(reflect.ValueOf(v))))
 	}
 	n := json.Number(data)
 	if _, err := n.Int64(); err != nil { // more than 64 bits: a float on the way through JSON
 		if f, err := n.Float64(); err == nil {
-			return json.Number(fmt.Sprint(f))
+			return unsigned(json.Number(fmt.Sprint(f)))
 		}
 	}
 	return unsigned(n)
 }
 
-// unsigned is zero without the sign that the YAML 1.2 library leaves on it.
+// unsigned is zero without the sign that some libraries leave on it.
 func unsigned(n json.Number) json.Number {
 	if n == "-0" {
 		return "0"
