@@ -155,6 +155,14 @@ func (c *liveCluster) created(t *testing.T, u *unstructured.Unstructured) map[st
 	t.Helper()
 	client := c.dynamic.Resource(c.resource(u)).Namespace(u.GetNamespace())
 	u.SetName("x" + c.suffix)
+	// The cluster has each port of its nodes once, and tests of other packages want it.
+	ports, _, _ := unstructured.NestedSlice(u.Object, "spec", "ports")
+	for _, p := range ports {
+		delete(p.(map[string]any), "nodePort")
+	}
+	if len(ports) > 0 {
+		_ = unstructured.SetNestedSlice(u.Object, ports, "spec", "ports")
+	}
 	zero := int64(0)
 	_ = client.Delete(t.Context(), u.GetName(), metav1.DeleteOptions{GracePeriodSeconds: &zero})
 	live, err := client.Create(t.Context(), u, metav1.CreateOptions{FieldManager: "test"})
