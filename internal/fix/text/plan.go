@@ -232,6 +232,9 @@ func (p *plan) fitMap(n *node, want *value, at spot) error {
 			if !p.scalars.plainInBlock(k) {
 				return fmt.Errorf("line %d: field %q is merged there (<<), and cannot be overridden because its key may not be text; write the merge out first", n.line, k)
 			}
+			if err := p.writableField(sources, k); err != nil {
+				return err
+			}
 			p.notes = append(p.notes, fmt.Sprintf("line %d: field %s was written into the map, where it takes the place of the merged one (<<)", n.line, k))
 		}
 		if name, ok := written[k]; ok && name != k {
@@ -262,6 +265,22 @@ func (p *plan) writable(n *node) error {
 	for _, e := range n.entries {
 		if err := p.writable(e.value); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// writableField does so for a field of the maps that are merged: what they gave may be
+// what is to be kept here.
+func (p *plan) writableField(sources []*node, name string) error {
+	for _, m := range sources {
+		for _, e := range m.entries {
+			if e.name != name {
+				continue
+			}
+			if err := p.writable(e.value); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
