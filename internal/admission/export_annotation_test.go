@@ -10,7 +10,6 @@ import (
 
 	"bulkhead.dev/bulkhead/internal/admission"
 	"bulkhead.dev/bulkhead/internal/check"
-	"bulkhead.dev/bulkhead/internal/finding"
 	"bulkhead.dev/bulkhead/internal/model"
 )
 
@@ -68,20 +67,9 @@ func TestExportedAnnotations(t *testing.T) {
 func unannotated(c *check.Control, content map[string]any, all []check.Violation, settings check.AnnotationSettings, now time.Time) []check.Violation {
 	o, _ := model.NewObject(content, nil, model.Source{})
 	w := model.NewWorld([]*model.Object{o}, model.WorldOptions{})
-	out := &check.Outcome{}
-	for _, v := range all {
-		out.Findings = append(out.Findings, &check.Judged{Of: o, Finding: finding.Finding{Control: c.Name, Verdict: finding.Fail, Object: o.Ref(), Container: v.Container}})
-	}
 	known := func(string) bool { return true }
 	accepted := check.ReadWaivers(&model.Snapshot{Worlds: []*model.World{w}}, check.WaiverOptions{Known: known, Annotations: settings})
-	accepted.Apply(out, now)
-	var left []check.Violation
-	for i, f := range out.Findings {
-		if f.Waived == nil {
-			left = append(left, all[i])
-		}
-	}
-	return left
+	return left(c, o, all, accepted, now)
 }
 
 // randomAnnotation is a waiver that is well formed two thirds of the time.

@@ -31,7 +31,8 @@ func ParseMode(text string) (Mode, error) {
 	return "", fmt.Errorf("%q is no mode: use audit, warn or deny", text)
 }
 
-func (m Mode) actions() []admissionv1.ValidationAction {
+// Actions are what a binding of the mode says.
+func (m Mode) Actions() []admissionv1.ValidationAction {
 	switch m {
 	case Deny:
 		return []admissionv1.ValidationAction{admissionv1.Deny, admissionv1.Audit}
@@ -193,7 +194,7 @@ func (e *exporter) validating(c *check.Control, waivers []ExportWaiver) error {
 		TypeMeta:   metav1.TypeMeta{APIVersion: policy.APIVersion, Kind: "ValidatingAdmissionPolicyBinding"},
 		ObjectMeta: e.meta(c),
 		Spec: admissionv1.ValidatingAdmissionPolicyBindingSpec{
-			PolicyName: policy.Name, ValidationActions: e.Mode.actions(), MatchResources: e.bound(c.Object)},
+			PolicyName: policy.Name, ValidationActions: e.Mode.Actions(), MatchResources: e.bound(c.Object)},
 	}
 	e.out.Policies = append(e.out.Policies, ExportedPolicy{Control: c, Validating: policy, ValidatingBinding: binding})
 	return nil

@@ -344,7 +344,7 @@ func TestExportedWaivers(t *testing.T) {
 				t.Fatal(err)
 			}
 			all := judgements[0].Violations
-			left := unwaived(t, c, o, all, waivers, created)
+			left := unwaived(c, o, all, waivers, created)
 			if got, want := p.judge(t, o, nil, "someone"), admission.Message(left); got != want {
 				t.Fatalf("%v with %s:\ngot  %q\nwant %q", o, describe(waivers), got, want)
 			}
@@ -379,18 +379,22 @@ func describe(waivers []admission.ExportWaiver) string {
 }
 
 // unwaived is what check.Waivers leaves of violations of an object at a time.
-func unwaived(t *testing.T, c *check.Control, content map[string]any, all []check.Violation, waivers []admission.ExportWaiver, now time.Time) []check.Violation {
-	t.Helper()
+func unwaived(c *check.Control, content map[string]any, all []check.Violation, waivers []admission.ExportWaiver, now time.Time) []check.Violation {
 	o := worldOf(content)
-	out := &check.Outcome{}
-	for _, v := range all {
-		out.Findings = append(out.Findings, &check.Judged{Of: o, Finding: finding.Finding{Control: c.Name, Verdict: finding.Fail, Object: o.Ref(), Container: v.Container}})
-	}
 	var accepted check.Waivers
 	for _, w := range waivers {
 		if w.Namespace == "" || w.Namespace == o.Namespace {
 			accepted.Add(w.Waiver)
 		}
+	}
+	return left(c, o, all, &accepted, now)
+}
+
+// left is what waivers leave of violations of an object at a time.
+func left(c *check.Control, o *model.Object, all []check.Violation, accepted *check.Waivers, now time.Time) []check.Violation {
+	out := &check.Outcome{}
+	for _, v := range all {
+		out.Findings = append(out.Findings, &check.Judged{Of: o, Finding: finding.Finding{Control: c.Name, Verdict: finding.Fail, Object: o.Ref(), Container: v.Container}})
 	}
 	accepted.Apply(out, now)
 	var left []check.Violation

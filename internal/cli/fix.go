@@ -146,17 +146,8 @@ func runFix(ctx context.Context, env *Env, f *fixFlags, paths []string) error {
 		env.MoreMemory()
 	}
 	task := r.task(paths)
-	if f.interactive {
-		if task.Confirm, err = newPrompt(env, r.rules); err != nil {
-			return err
-		}
-	}
-	out, err := fix.Run(ctx, task)
-	if errors.Is(err, errQuit) {
-		fmt.Fprintln(env.Stderr, "\nNothing was changed.")
-		return nil
-	}
-	if err != nil {
+	out, err := r.run(ctx, task)
+	if out == nil || err != nil {
 		return err
 	}
 	result, err := r.result(ctx, paths, out)

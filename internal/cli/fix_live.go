@@ -115,17 +115,8 @@ func runFixLive(ctx context.Context, env *Env, f *fixFlags) error {
 	l.cluster.Force = f.cluster.forceConflicts
 	task := r.task(nil)
 	task.Scan, task.Plain, task.Root = l.assess, l.plain, nil
-	if f.interactive {
-		if task.Confirm, err = newPrompt(env, r.rules); err != nil {
-			return err
-		}
-	}
-	out, err := fix.Run(ctx, task)
-	if errors.Is(err, errQuit) {
-		fmt.Fprintln(env.Stderr, "\nNothing was changed.")
-		return nil
-	}
-	if err != nil {
+	out, err := r.run(ctx, task)
+	if out == nil || err != nil {
 		return err
 	}
 	return l.finish(ctx, out)
@@ -156,12 +147,7 @@ func (l *liveRepair) assess(ctx context.Context, standIns fix.Files) (*fix.Asses
 	if err != nil {
 		return nil, err
 	}
-	a := &fix.Assessment{Problems: l.snapshot.Problems, Unknown: out.Unmet, Findings: make([]fix.Found, len(out.Findings))}
-	for i, f := range out.Findings {
-		a.Findings[i] = fix.Found{Finding: f.Finding, Of: f.Of}
-	}
-	a.Sort()
-	return a, nil
+	return assessmentOf(l.snapshot, out), nil
 }
 
 // with is the world of the cluster with the objects that stand in.

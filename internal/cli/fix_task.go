@@ -34,6 +34,23 @@ func (r *repair) task(paths []string) fix.Task {
 	return t
 }
 
+// run makes the fixes that are wanted. There is no outcome where the user has quit.
+func (r *repair) run(ctx context.Context, task fix.Task) (*fix.Outcome, error) {
+	env := r.scan.env
+	if r.interactive {
+		var err error
+		if task.Confirm, err = newPrompt(env, r.rules); err != nil {
+			return nil, err
+		}
+	}
+	out, err := fix.Run(ctx, task)
+	if errors.Is(err, errQuit) {
+		fmt.Fprintln(env.Stderr, "\nNothing was changed.")
+		return nil, nil
+	}
+	return out, err
+}
+
 // assess scans the paths with some files standing in.
 func (r *repair) assess(ctx context.Context, paths []string, standIns fix.Files) (*fix.Assessment, error) {
 	s := r.scan
@@ -52,12 +69,17 @@ func (r *repair) assess(ctx context.Context, paths []string, standIns fix.Files)
 		return nil, err
 	}
 	waivers.Apply(out, time.Now())
+	return assessmentOf(snapshot, out), nil
+}
+
+// assessmentOf is what a scan found.
+func assessmentOf(snapshot *model.Snapshot, out *check.Outcome) *fix.Assessment {
 	a := &fix.Assessment{Problems: snapshot.Problems, Unknown: out.Unmet, Findings: make([]fix.Found, len(out.Findings))}
 	for i, f := range out.Findings {
 		a.Findings[i] = fix.Found{Finding: f.Finding, Of: f.Of}
 	}
 	a.Sort()
-	return a, nil
+	return a
 }
 
 // mutate makes a function that applies the fixes of controls; it is for one

@@ -69,7 +69,7 @@ func runCan(ctx context.Context, env *Env, q *canFlags, args []string) error {
 	if len(args) == 2 || len(args) > 4 {
 		return usageError{errors.New("after the subject there is nothing, or a verb and a resource, or a verb and a URL\nSee bulkhead rbac can --help")}
 	}
-	kinds := []model.GroupKind{serviceAccountKind, definitionKind}
+	kinds := []model.GroupKind{serviceAccountKind, model.DefinitionKind}
 	if q.pod != "" {
 		kinds = append(kinds, model.GroupKind{Kind: "Pod"})
 	}

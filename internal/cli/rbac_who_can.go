@@ -59,7 +59,7 @@ known, because roles or bindings could not be read.`,
 
 func runWhoCan(ctx context.Context, env *Env, q *inquiry, args []string) error {
 	namespace, all := q.namespace, q.live.allNamespaces
-	a, w, err := q.access(ctx, env, serviceAccountKind, definitionKind)
+	a, w, err := q.access(ctx, env, serviceAccountKind, model.DefinitionKind)
 	if err != nil {
 		return err
 	}
@@ -85,10 +85,7 @@ func runWhoCan(ctx context.Context, env *Env, q *inquiry, args []string) error {
 	return nil
 }
 
-var (
-	serviceAccountKind = model.GroupKind{Kind: "ServiceAccount"}
-	definitionKind     = model.GroupKind{Group: "apiextensions.k8s.io", Kind: "CustomResourceDefinition"}
-)
+var serviceAccountKind = model.GroupKind{Kind: "ServiceAccount"}
 
 // unknownSomewhere says why grants in single namespaces may be missing.
 func unknownSomewhere(a *rbac.Access, w *model.World) string {

@@ -95,9 +95,9 @@ func (w *World) PlatformOf(o *Object) *Keeper {
 		if k := platformSign(o); k != nil {
 			return k
 		}
-		owner, ref := w.controllerOf(o)
-		if ref != nil && ref["kind"] == "Node" && ref["apiVersion"] == "v1" {
-			return &Keeper{Name: "kubelet", Sign: fmt.Sprintf("owner Node/%v", ref["name"])}
+		owner, by, _ := w.controllerOf(o)
+		if by.GroupKind == (GroupKind{Kind: "Node"}) {
+			return &Keeper{Name: "kubelet", Sign: "owner Node/" + by.Name}
 		}
 		if owner == nil {
 			return nil
@@ -152,48 +152,30 @@ func (w *World) KeeperOf(o *Object) *Keeper {
 // ControllerOf returns the object that makes o, nil where it was not read, and its
 // name, empty where nothing makes o: "ReplicaSet/web-1".
 func (w *World) ControllerOf(o *Object) (*Object, string) {
-	owner, ref := w.controllerOf(o)
-	if ref == nil {
+	owner, by, managed := w.controllerOf(o)
+	if !managed {
 		return nil, ""
 	}
-	return owner, fmt.Sprintf("%v/%v", ref["kind"], ref["name"])
-}
-
-type makerKey struct {
-	GroupKind
-	namespace, name string
+	return owner, by.Kind + "/" + by.Name
 }
 
 // makers are the objects that own others: what makes pods.
-var makers = NewFact(func(w *World) map[makerKey]*Object {
-	index := map[makerKey]*Object{}
+var makers = NewFact(func(w *World) map[ID]*Object {
+	index := map[ID]*Object{}
 	for _, o := range w.Objects {
 		if o.pod != nil && o.GroupKind != (GroupKind{Kind: "Pod"}) {
-			index[makerKey{o.GroupKind, o.Namespace, o.Name}] = o
+			index[o.ID()] = o
 		}
 	}
 	return index
 })
 
-func (w *World) controllerOf(o *Object) (owner *Object, ref map[string]any) {
-	for _, r := range o.List("metadata", "ownerReferences") {
-		ref, ok := r.(map[string]any)
-		if !ok || ref["controller"] != true {
-			continue
-		}
-		apiVersion, _ := ref["apiVersion"].(string)
-		kind, _ := ref["kind"].(string)
-		name, _ := ref["name"].(string)
-		group, _, grouped := strings.Cut(apiVersion, "/")
-		if !grouped {
-			group = ""
-		}
-		owner := makers.Of(w)[makerKey{GroupKind{group, kind}, o.Namespace, name}]
-		// An owner of the same name that was made later is another one.
-		if owner != nil && owner.Get("metadata", "uid") != ref["uid"] {
-			owner = nil
-		}
-		return owner, ref
+func (w *World) controllerOf(o *Object) (owner *Object, by Owner, managed bool) {
+	by, managed = o.Controller()
+	owner = makers.Of(w)[by.ID]
+	// An owner of the same name that was made later is another one.
+	if owner != nil && owner.Text("metadata", "uid") != by.UID {
+		owner = nil
 	}
-	return nil, nil
+	return owner, by, managed
 }

@@ -84,6 +84,15 @@ func BuiltinResources() []Resource {
 	return out
 }
 
+// DefinitionKind is the kind of a CustomResourceDefinition.
+var DefinitionKind = GroupKind{Group: "apiextensions.k8s.io", Kind: "CustomResourceDefinition"}
+
+// DefinedResource is the custom resource that a definition defines.
+func DefinedResource(definition *Object) Resource {
+	return Resource{GroupKind: GroupKind{definition.Text("spec", "group"), definition.Text("spec", "names", "kind")},
+		Name: definition.Text("spec", "names", "plural"), Namespaced: definition.Text("spec", "scope") != "Cluster"}
+}
+
 // scopes knows the scope of built-in kinds and of those whose definition is
 // among the objects.
 type scopes map[GroupKind]scope
@@ -91,14 +100,13 @@ type scopes map[GroupKind]scope
 func newScopes(objects []*Object) scopes {
 	s := scopes{}
 	for _, o := range objects {
-		if o.GroupKind != (GroupKind{"apiextensions.k8s.io", "CustomResourceDefinition"}) {
+		if o.GroupKind != DefinitionKind {
 			continue
 		}
-		gk := GroupKind{o.Text("spec", "group"), o.Text("spec", "names", "kind")}
-		if o.Text("spec", "scope") == "Cluster" {
-			s[gk] = clusterScoped
+		if r := DefinedResource(o); r.Namespaced {
+			s[r.GroupKind] = namespaced
 		} else {
-			s[gk] = namespaced
+			s[r.GroupKind] = clusterScoped
 		}
 	}
 	return s

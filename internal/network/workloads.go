@@ -32,9 +32,8 @@ var workloads = model.NewFact(func(w *model.World) map[string][]workload {
 			continue
 		}
 		kind, name := o.Kind, o.Name
-		if owner := controller(o); owner != nil {
-			kind, _ = owner["kind"].(string)
-			name, _ = owner["name"].(string)
+		if owner, managed := o.Controller(); managed {
+			kind, name = owner.Kind, owner.Name
 			if makers[o.Namespace+"/"+kind+"/"+name] {
 				continue
 			}
@@ -55,18 +54,6 @@ var workloads = model.NewFact(func(w *model.World) map[string][]workload {
 // little time: ten million comparisons take about a second.
 func fewEnough(policies []*policy, workloads []workload) bool {
 	return len(policies)*len(workloads) <= 10_000_000
-}
-
-// controller returns the owner reference of what manages an object, nil where
-// nothing does.
-func controller(o *model.Object) map[string]any {
-	owners, _ := o.Get("metadata", "ownerReferences").([]any)
-	for _, owner := range owners {
-		if m, ok := owner.(map[string]any); ok && m["controller"] == true {
-			return m
-		}
-	}
-	return nil
 }
 
 // finished pods hold no traffic, and their addresses go to others.

@@ -124,22 +124,10 @@ func (e *exporter) validating() error {
 		TypeMeta:   metav1.TypeMeta{APIVersion: policy.APIVersion, Kind: "ValidatingAdmissionPolicyBinding"},
 		ObjectMeta: e.meta(),
 		Spec: admissionv1.ValidatingAdmissionPolicyBindingSpec{
-			PolicyName: policy.Name, ValidationActions: actions(e.Mode), MatchResources: e.bound()},
+			PolicyName: policy.Name, ValidationActions: e.Mode.Actions(), MatchResources: e.bound()},
 	}
 	return nil
 }
 
 // messageLimit is in characters, of which the API server takes 5 KiB.
 const messageLimit = 4000
-
-// actions are what the API server does in a mode. Under deny and warn what is found
-// goes into the audit log too.
-func actions(m admission.Mode) []admissionv1.ValidationAction {
-	switch m {
-	case admission.Deny:
-		return []admissionv1.ValidationAction{admissionv1.Deny, admissionv1.Audit}
-	case admission.Warn:
-		return []admissionv1.ValidationAction{admissionv1.Warn, admissionv1.Audit}
-	}
-	return []admissionv1.ValidationAction{admissionv1.Audit}
-}

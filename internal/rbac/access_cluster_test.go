@@ -42,7 +42,7 @@ func TestAccess(t *testing.T) {
 	var compared, yes, urls atomic.Int64
 	for round := 0; int(compared.Load()) < want; round++ {
 		g.fill(t, client, round)
-		a := AccessOf(stored(t, client))
+		a := AccessOf(stored(t, client, metav1.ListOptions{}))
 		awaitAuthorizer(t, client, round)
 		requests := make([]asked, min(2000, want-int(compared.Load())))
 		for i := range requests {
@@ -305,8 +305,8 @@ func awaitAuthorizer(t *testing.T, client kubernetes.Interface, round int) {
 	}
 }
 
-// stored reads all roles and bindings of the API server.
-func stored(t *testing.T, client kubernetes.Interface) *model.World {
+// stored reads roles and bindings of the API server.
+func stored(t *testing.T, client kubernetes.Interface, which metav1.ListOptions) *model.World {
 	t.Helper()
 	ctx := t.Context()
 	var objects []*model.Object
@@ -319,22 +319,22 @@ func stored(t *testing.T, client kubernetes.Interface) *model.World {
 		o, _ := model.NewObject(content, nil, model.Source{})
 		objects = append(objects, o)
 	}
-	roles, err := client.RbacV1().ClusterRoles().List(ctx, metav1.ListOptions{})
+	roles, err := client.RbacV1().ClusterRoles().List(ctx, which)
 	must(t, err)
 	for _, o := range roles.Items {
 		add("ClusterRole", o)
 	}
-	namespaced, err := client.RbacV1().Roles("").List(ctx, metav1.ListOptions{})
+	namespaced, err := client.RbacV1().Roles("").List(ctx, which)
 	must(t, err)
 	for _, o := range namespaced.Items {
 		add("Role", o)
 	}
-	clusterBindings, err := client.RbacV1().ClusterRoleBindings().List(ctx, metav1.ListOptions{})
+	clusterBindings, err := client.RbacV1().ClusterRoleBindings().List(ctx, which)
 	must(t, err)
 	for _, o := range clusterBindings.Items {
 		add("ClusterRoleBinding", o)
 	}
-	bindings, err := client.RbacV1().RoleBindings("").List(ctx, metav1.ListOptions{})
+	bindings, err := client.RbacV1().RoleBindings("").List(ctx, which)
 	must(t, err)
 	for _, o := range bindings.Items {
 		add("RoleBinding", o)

@@ -18,9 +18,8 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/tools/clientcmd"
 
-	"bulkhead.dev/bulkhead/internal/model"
+	"bulkhead.dev/bulkhead/internal/testcluster"
 )
 
 var update = flag.Bool("update", false, "write defaults.jsonl anew from the cluster")
@@ -28,14 +27,7 @@ var update = flag.Bool("update", false, "write defaults.jsonl anew from the clus
 // connect returns a client of the cluster made for tests.
 func connect(t *testing.T) kubernetes.Interface {
 	t.Helper()
-	path := os.Getenv("BULKHEAD_TEST_KUBECONFIG")
-	if path == "" {
-		t.Skip("BULKHEAD_TEST_KUBECONFIG is not set: make test starts a cluster and sets it")
-	}
-	config, err := clientcmd.BuildConfigFromFlags("", path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	config, _ := testcluster.Config(t)
 	config.QPS, config.Burst = 5000, 5000
 	return kubernetes.NewForConfigOrDie(config)
 }
@@ -121,38 +113,8 @@ func TestAggregation(t *testing.T) {
 
 // TestFreshCluster: what Kubernetes makes by itself is no fault of the user's.
 func TestFreshCluster(t *testing.T) {
-	client := connect(t).RbacV1()
-	var objects []*model.Object
-	add := func(kind string, item any) {
-		text, err := json.Marshal(item)
-		must(t, err)
-		content := map[string]any{}
-		must(t, json.Unmarshal(text, &content))
-		content["apiVersion"], content["kind"] = apiGroup+"/v1", kind
-		o, _ := model.NewObject(content, nil, model.Source{})
-		objects = append(objects, o)
-	}
-	clusterRoles, err := client.ClusterRoles().List(t.Context(), bootstrapped)
-	must(t, err)
-	for _, r := range clusterRoles.Items {
-		add("ClusterRole", r)
-	}
-	roles, err := client.Roles("").List(t.Context(), bootstrapped)
-	must(t, err)
-	for _, r := range roles.Items {
-		add("Role", r)
-	}
-	clusterBindings, err := client.ClusterRoleBindings().List(t.Context(), bootstrapped)
-	must(t, err)
-	for _, b := range clusterBindings.Items {
-		add("ClusterRoleBinding", b)
-	}
-	bindings, err := client.RoleBindings("").List(t.Context(), bootstrapped)
-	must(t, err)
-	for _, b := range bindings.Items {
-		add("RoleBinding", b)
-	}
-	got, out := run(t, model.NewWorld(objects, model.WorldOptions{Live: true}), 37)
+	w := stored(t, connect(t), bootstrapped)
+	got, out := run(t, w, 37)
 	if len(got) > 0 {
 		t.Errorf("findings in a fresh cluster:\n%s", strings.Join(got, "\n"))
 	}

@@ -70,7 +70,7 @@ func TestNobodyEscalatesByDefault(t *testing.T) {
 // readWorld reads all that escalations depend on.
 func readWorld(t *testing.T, client kubernetes.Interface) *model.World {
 	t.Helper()
-	objects := stored(t, client).Objects
+	objects := stored(t, client, metav1.ListOptions{}).Objects
 	for _, kind := range EscalationKinds() {
 		r, ok := model.BuiltinResource(kind)
 		if !ok {

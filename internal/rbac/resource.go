@@ -70,9 +70,8 @@ func FindResource(w *model.World, text string) (Resource, error) {
 // resourcesOf are those of Kubernetes itself, and those that the world defines.
 func resourcesOf(w *model.World) []model.Resource {
 	out := model.BuiltinResources()
-	for _, o := range w.Kind(model.GroupKind{Group: "apiextensions.k8s.io", Kind: "CustomResourceDefinition"}) {
-		out = append(out, model.Resource{GroupKind: model.GroupKind{Group: o.Text("spec", "group"), Kind: o.Text("spec", "names", "kind")},
-			Name: o.Text("spec", "names", "plural"), Namespaced: o.Text("spec", "scope") != "Cluster"})
+	for _, o := range w.Kind(model.DefinitionKind) {
+		out = append(out, model.DefinedResource(o))
 	}
 	return out
 }

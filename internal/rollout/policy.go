@@ -196,17 +196,6 @@ func (p *Policy) binding(name string, step Step, selector *metav1.LabelSelector)
 		TypeMeta:   metav1.TypeMeta{APIVersion: p.Object.GetAPIVersion(), Kind: validatingBinding},
 		ObjectMeta: meta,
 		Spec: admissionv1.ValidatingAdmissionPolicyBindingSpec{PolicyName: p.Object.GetName(),
-			ValidationActions: actionsOf(step), MatchResources: resources},
+			ValidationActions: step.mode().Actions(), MatchResources: resources},
 	}
-}
-
-// actionsOf are those that policy export writes for the mode of the same name.
-func actionsOf(step Step) []admissionv1.ValidationAction {
-	switch step {
-	case Deny:
-		return []admissionv1.ValidationAction{admissionv1.Deny, admissionv1.Audit}
-	case Warn:
-		return []admissionv1.ValidationAction{admissionv1.Warn, admissionv1.Audit}
-	}
-	return []admissionv1.ValidationAction{admissionv1.Audit}
 }

@@ -266,10 +266,8 @@ func controllerMade(w *model.World) func(*model.Object) bool {
 	}
 	delete(uids, "")
 	return func(o *model.Object) bool {
-		return slices.ContainsFunc(o.List("metadata", "ownerReferences"), func(r any) bool {
-			uid, _ := model.Get(r, "uid").(string)
-			maker, known := uids[uid]
-			return known && model.Get(r, "controller") == true && slices.Contains(makers[o.GroupKind], maker)
-		})
+		by, _ := o.Controller()
+		maker, known := uids[by.UID]
+		return known && slices.Contains(makers[o.GroupKind], maker)
 	}
 }

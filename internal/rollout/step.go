@@ -42,6 +42,9 @@ func ParseStep(text string) (Step, error) {
 // StepOf is the step that policies of a mode are at.
 func StepOf(m admission.Mode) Step { return Step(slices.Index(stepNames[:], string(m))) }
 
+// mode is the one of policies that are at the step, which is not Off.
+func (s Step) mode() admission.Mode { return admission.Mode(s.String()) }
+
 // Next is the stricter step, Back the milder one; the ends stay where they are.
 func (s Step) Next() Step { return min(s+1, Deny) }
 

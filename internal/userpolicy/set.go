@@ -209,8 +209,8 @@ func (s *Set) add(rule finding.Rule, p source, of ...*model.Object) {
 // resources are all that are known without a cluster.
 func (s *Set) resources() []model.Resource {
 	out := model.BuiltinResources()
-	for gk, d := range creation.Definitions(s.objects) {
-		out = append(out, model.Resource{GroupKind: gk, Name: d.Text("spec", "names", "plural"), Namespaced: d.Text("spec", "scope") != "Cluster"})
+	for _, d := range creation.Definitions(s.objects) {
+		out = append(out, model.DefinedResource(d))
 	}
 	return out
 }

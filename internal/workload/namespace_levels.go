@@ -206,37 +206,20 @@ func finished(o *model.Object) bool {
 }
 
 // ownership finds the controllers of objects in a world.
-type ownership map[ownerKey]*model.Object
-
-type ownerKey struct {
-	kind            model.GroupKind
-	namespace, name string
-}
+type ownership map[model.ID]*model.Object
 
 func newOwnership(w *model.World) ownership {
 	out := ownership{}
 	for _, o := range w.Objects {
-		out[ownerKey{o.GroupKind, o.Namespace, o.Name}] = o
+		out[o.ID()] = o
 	}
 	return out
 }
 
 // controller returns the object that controls o, nil where none is known.
 func (w ownership) controller(o *model.Object) *model.Object {
-	for _, r := range o.List("metadata", "ownerReferences") {
-		if model.Get(r, "controller") != true {
-			continue
-		}
-		version, _ := model.Get(r, "apiVersion").(string)
-		kind, _ := model.Get(r, "kind").(string)
-		name, _ := model.Get(r, "name").(string)
-		group, _, ok := strings.Cut(version, "/")
-		if !ok {
-			group = ""
-		}
-		return w[ownerKey{model.GroupKind{Group: group, Kind: kind}, o.Namespace, name}]
-	}
-	return nil
+	by, _ := o.Controller()
+	return w[by.ID]
 }
 
 // speaksFor reports whether another object's template stands for that of o: a

@@ -11,7 +11,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"flag"
@@ -24,8 +23,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
-	"time"
+
+	"bulkhead.dev/bulkhead/test/bench/measure"
 )
 
 // peer is what the scan is measured beside. It installs from the module proxy.
@@ -75,7 +74,7 @@ func run(ctx context.Context, o options) error {
 	}
 	defer os.RemoveAll(dir)
 	bulkhead := filepath.Join(dir, "bulkhead")
-	if err := command(ctx, "go", "build", "-trimpath", "-o", bulkhead, "./cmd/bulkhead"); err != nil {
+	if err := measure.Build(ctx, bulkhead); err != nil {
 		return err
 	}
 	var all []*program
@@ -89,11 +88,11 @@ func run(ctx context.Context, o options) error {
 		if err != nil {
 			return err
 		}
-		all = append(all, &program{name: "bulkhead scan", path: bulkhead, objects: objects,
-			args: []string{"scan", input, "--profile", o.profile, "--fail-on", "none", "-o", "json"}})
+		all = append(all, &program{objects: objects, Program: measure.Program{Name: "bulkhead scan", Path: bulkhead,
+			Args: []string{"scan", input, "--profile", o.profile, "--fail-on", "none", "-o", "json"}}})
 		if o.fix {
-			all = append(all, &program{name: "bulkhead fix", path: bulkhead, objects: objects,
-				args: []string{"fix", input, "--profile", o.profile, "--risky", "--generated", "--dry-run", "--control", fixed, "-o", "json"}})
+			all = append(all, &program{objects: objects, Program: measure.Program{Name: "bulkhead fix", Path: bulkhead,
+				Args: []string{"fix", input, "--profile", o.profile, "--risky", "--generated", "--dry-run", "--control", fixed, "-o", "json"}}})
 		}
 		if o.alone {
 			continue
@@ -106,12 +105,12 @@ func run(ctx context.Context, o options) error {
 		if err != nil {
 			return err
 		}
-		all = append(all, &program{name: peer + " " + peerVersion, path: path, objects: objects, args: append([]string{"score", "--output-format", "json"}, files...)})
+		all = append(all, &program{objects: objects, Program: measure.Program{Name: peer + " " + peerVersion, Path: path, Args: append([]string{"score", "--output-format", "json"}, files...)}})
 	}
 	// Runs alternate, so that what else the machine does hits all programs alike.
 	for range o.runs {
 		for _, p := range all {
-			if err := p.measure(ctx); err != nil {
+			if err := p.Run(ctx); err != nil {
 				return err
 			}
 		}
@@ -122,27 +121,27 @@ func run(ctx context.Context, o options) error {
 
 // report prints the medians, and each program's beside the first.
 func report(all []*program) {
-	first := all[0].median()
+	first := all[0].Median()
 	fmt.Println("| program | objects | wall | peak memory | memory an object |\n|---|---|---|---|---|")
 	for _, p := range all {
-		m := p.median()
-		fmt.Printf("| %s | %d | %.2f s | %.0f MB | %.1f KiB |\n", p.name, p.objects, m.wall.Seconds(), float64(m.rss)/1e6, float64(m.rss)/1024/float64(p.objects))
+		m := p.Median()
+		fmt.Printf("| %s | %d | %.2f s | %.0f MB | %.1f KiB |\n", p.Name, p.objects, m.Wall.Seconds(), float64(m.RSS)/1e6, float64(m.RSS)/1024/float64(p.objects))
 	}
 	fmt.Println()
 	for i, p := range all[1:] {
-		m := p.median()
+		m := p.Median()
 		switch {
-		case p.objects == all[0].objects && p.path == all[0].path:
-			fmt.Printf("%s / %s: %.2f of the wall time, %.2f of the memory\n", p.name, all[0].name, float64(m.wall)/float64(first.wall), float64(m.rss)/float64(first.rss))
+		case p.objects == all[0].objects && p.Path == all[0].Path:
+			fmt.Printf("%s / %s: %.2f of the wall time, %.2f of the memory\n", p.Name, all[0].Name, float64(m.Wall)/float64(first.Wall), float64(m.RSS)/float64(first.RSS))
 		case p.objects == all[0].objects:
-			fmt.Printf("%s / %s: %.2f of the wall time, %.2f of the memory\n", all[0].name, p.name, float64(first.wall)/float64(m.wall), float64(first.rss)/float64(m.rss))
+			fmt.Printf("%s / %s: %.2f of the wall time, %.2f of the memory\n", all[0].Name, p.Name, float64(first.Wall)/float64(m.Wall), float64(first.RSS)/float64(m.RSS))
 		default:
-			smaller := all[slices.IndexFunc(all, func(o *program) bool { return o.name == p.name })]
-			few := smaller.median()
-			fmt.Printf("%s: %.1f times the objects, %.1f times the wall time, %.1f times the memory\n", p.name, float64(p.objects)/float64(smaller.objects),
-				float64(m.wall)/float64(few.wall), float64(m.rss)/float64(few.rss))
-			if before := all[i].median(); all[i].objects == p.objects && all[i].path == p.path {
-				fmt.Printf("%s / %s: %.2f of the wall time, %.2f of the memory\n", p.name, all[i].name, float64(m.wall)/float64(before.wall), float64(m.rss)/float64(before.rss))
+			smaller := all[slices.IndexFunc(all, func(o *program) bool { return o.Name == p.Name })]
+			few := smaller.Median()
+			fmt.Printf("%s: %.1f times the objects, %.1f times the wall time, %.1f times the memory\n", p.Name, float64(p.objects)/float64(smaller.objects),
+				float64(m.Wall)/float64(few.Wall), float64(m.RSS)/float64(few.RSS))
+			if before := all[i].Median(); all[i].objects == p.objects && all[i].Path == p.Path {
+				fmt.Printf("%s / %s: %.2f of the wall time, %.2f of the memory\n", p.Name, all[i].Name, float64(m.Wall)/float64(before.Wall), float64(m.RSS)/float64(before.RSS))
 			}
 		}
 	}
@@ -189,63 +188,8 @@ func installPeer(ctx context.Context) (string, error) {
 	return path, nil
 }
 
-func command(ctx context.Context, name string, args ...string) error {
-	if out, err := exec.CommandContext(ctx, name, args...).CombinedOutput(); err != nil {
-		return fmt.Errorf("%s %v: %w\n%s", name, args, err, out)
-	}
-	return nil
-}
-
-// program is a command with an input, and what its runs took.
+// program is a command with an input of so many objects.
 type program struct {
-	name, path string
-	args       []string
-	objects    int
-	runs       []measurement
-}
-
-type measurement struct {
-	wall time.Duration
-	rss  int64 // bytes
-}
-
-// measure runs the program once. Exit codes that judge the input are no failure.
-func (p *program) measure(ctx context.Context) error {
-	c := exec.CommandContext(ctx, p.path, p.args...)
-	// To a file, so that nobody waits for a reader.
-	stdout, err := os.CreateTemp("", "bulkhead-bench-*.out")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(stdout.Name())
-	defer stdout.Close()
-	var stderr bytes.Buffer
-	c.Stdout, c.Stderr = stdout, &stderr
-	start := time.Now()
-	err = c.Run()
-	wall := time.Since(start)
-	var exit *exec.ExitError
-	if err != nil && (!errors.As(err, &exit) || exit.ExitCode() > 1) {
-		return fmt.Errorf("%s: %w\n%.2000s", p.name, err, stderr.String())
-	}
-	if info, err := stdout.Stat(); err != nil || info.Size() == 0 {
-		return fmt.Errorf("%s printed nothing", p.name)
-	}
-	usage, ok := c.ProcessState.SysUsage().(*syscall.Rusage)
-	if !ok {
-		return errors.New("this system tells no memory use")
-	}
-	p.runs = append(p.runs, measurement{wall, usage.Maxrss * 1024})
-	return nil
-}
-
-// median takes the medians of both figures, each on its own.
-func (p *program) median() measurement {
-	walls, rss := make([]time.Duration, len(p.runs)), make([]int64, len(p.runs))
-	for i, m := range p.runs {
-		walls[i], rss[i] = m.wall, m.rss
-	}
-	slices.Sort(walls)
-	slices.Sort(rss)
-	return measurement{walls[len(walls)/2], rss[len(rss)/2]}
+	measure.Program
+	objects int
 }

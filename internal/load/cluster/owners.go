@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"maps"
 	"slices"
-	"strings"
 
 	"bulkhead.dev/bulkhead/internal/model"
 )
@@ -22,7 +21,7 @@ func Represented(w *model.World) map[*model.Object]bool {
 	index := owned{}
 	for _, o := range w.Objects {
 		if o.Pod() != nil {
-			index[keyOf(o)] = o
+			index[o.ID()] = o
 		}
 	}
 	out := map[*model.Object]bool{}
@@ -67,39 +66,22 @@ func alikeReplicas(replicas []*model.Object, out map[*model.Object]bool) {
 	}
 }
 
-type ownerKey struct {
-	model.GroupKind
-	namespace, name string
-}
-
-func keyOf(o *model.Object) ownerKey { return ownerKey{o.GroupKind, o.Namespace, o.Name} }
-
 // owned are objects that make pods.
-type owned map[ownerKey]*model.Object
+type owned map[model.ID]*model.Object
 
 // controller returns the object that manages o, nil where it is not among them, and
 // its uid, empty where nothing manages o.
 func (w owned) controller(o *model.Object) (*model.Object, string) {
-	for _, r := range o.List("metadata", "ownerReferences") {
-		if model.Get(r, "controller") != true {
-			continue
-		}
-		version, _ := model.Get(r, "apiVersion").(string)
-		kind, _ := model.Get(r, "kind").(string)
-		name, _ := model.Get(r, "name").(string)
-		uid, _ := model.Get(r, "uid").(string)
-		group, _, grouped := strings.Cut(version, "/")
-		if !grouped {
-			group = ""
-		}
-		owner := w[ownerKey{model.GroupKind{Group: group, Kind: kind}, o.Namespace, name}]
-		// An owner of the same name that was made later is another one.
-		if owner != nil && owner.Text("metadata", "uid") != uid {
-			owner = nil
-		}
-		return owner, uid
+	by, managed := o.Controller()
+	if !managed {
+		return nil, ""
 	}
-	return nil, ""
+	owner := w[by.ID]
+	// An owner of the same name that was made later is another one.
+	if owner != nil && owner.Text("metadata", "uid") != by.UID {
+		owner = nil
+	}
+	return owner, by.UID
 }
 
 // ended reports whether an object runs no pod any more, so that nothing of it is to
@@ -137,7 +119,7 @@ func newTemplates(more []model.PodTemplate) *templates {
 func (t *templates) add(objects []*model.Object) {
 	for _, o := range objects {
 		if path, ok := t.paths[o.GroupKind]; ok && len(path) > 0 {
-			t.owned[keyOf(o)] = o
+			t.owned[o.ID()] = o
 		}
 	}
 }

@@ -137,8 +137,9 @@ func ResourceOf(w *model.World, o *model.Object, definitions map[model.GroupKind
 		return gvr, r.Namespaced
 	}
 	if d := Definition(w, o.GroupKind, definitions); d != nil {
-		gvr.Resource = d.Text("spec", "names", "plural")
-		return gvr, d.Text("spec", "scope") != "Cluster"
+		r := model.DefinedResource(d)
+		gvr.Resource = r.Name
+		return gvr, r.Namespaced
 	}
 	plural, _ := meta.UnsafeGuessKindToResource(schema.GroupVersionKind{Group: o.Group, Version: o.Version, Kind: o.Kind})
 	gvr.Resource = plural.Resource
@@ -154,18 +155,15 @@ func Definition(w *model.World, gk model.GroupKind, given map[model.GroupKind]*m
 }
 
 var definitions = model.NewFact(func(w *model.World) map[model.GroupKind]*model.Object {
-	return Definitions(w.Kind(DefinitionKind))
+	return Definitions(w.Kind(model.DefinitionKind))
 })
-
-// DefinitionKind is the kind of a CustomResourceDefinition.
-var DefinitionKind = model.GroupKind{Group: "apiextensions.k8s.io", Kind: "CustomResourceDefinition"}
 
 // Definitions are CustomResourceDefinitions by the kind that they define.
 func Definitions(objects []*model.Object) map[model.GroupKind]*model.Object {
 	out := map[model.GroupKind]*model.Object{}
 	for _, o := range objects {
-		if o.GroupKind == DefinitionKind {
-			out[model.GroupKind{Group: o.Text("spec", "group"), Kind: o.Text("spec", "names", "kind")}] = o
+		if o.GroupKind == model.DefinitionKind {
+			out[model.DefinedResource(o).GroupKind] = o
 		}
 	}
 	return out

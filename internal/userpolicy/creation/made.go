@@ -97,12 +97,8 @@ var controllers = map[string]string{"Deployment": "deployment-controller", "Repl
 
 // Controller is who makes an object that Made lists; nil where that is not known.
 func Controller(made *model.Object) user.Info {
-	owners := made.List("metadata", "ownerReferences")
-	if len(owners) == 0 {
-		return nil
-	}
-	kind, _ := model.Get(owners[0], "kind").(string)
-	name := controllers[kind]
+	owner, _ := made.Controller()
+	name := controllers[owner.Kind]
 	if name == "" {
 		return nil
 	}

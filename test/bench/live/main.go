@@ -12,7 +12,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"flag"
@@ -21,14 +20,14 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
-	"time"
 
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+
+	"bulkhead.dev/bulkhead/test/bench/measure"
 )
 
 func main() {
@@ -92,8 +91,8 @@ func run(ctx context.Context, o options) error {
 	}
 	defer os.RemoveAll(dir)
 	bulkhead := filepath.Join(dir, "bulkhead")
-	if out, err := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", bulkhead, "./cmd/bulkhead").CombinedOutput(); err != nil {
-		return fmt.Errorf("build: %w\n%s", err, out)
+	if err := measure.Build(ctx, bulkhead); err != nil {
+		return err
 	}
 	self, err := os.Executable()
 	if err != nil {
@@ -122,100 +121,42 @@ func run(ctx context.Context, o options) error {
 
 // measure scans the cluster, and lists it without keeping anything.
 func (o *options) measure(ctx context.Context, self, bulkhead string, namespaces int) ([]string, error) {
-	scan := &program{name: "bulkhead scan", path: bulkhead,
-		args: []string{"scan", "--kubeconfig", o.kubeconfig, "--profile", o.profile, "--fail-on", "none", "-o", "json"}}
+	scan := &measure.Program{Name: "bulkhead scan", Path: bulkhead,
+		Args: []string{"scan", "--kubeconfig", o.kubeconfig, "--profile", o.profile, "--fail-on", "none", "-o", "json"}}
 	audit, err := follow(filepath.Join(filepath.Dir(o.kubeconfig), "audit.log"))
 	if err != nil {
 		return nil, err
 	}
-	if err := scan.run(ctx); err != nil { // the first run is not counted: it fills the API server's caches
+	if err := scan.Run(ctx); err != nil { // the first run is not counted: it fills the API server's caches
 		return nil, err
 	}
-	scan.runs = nil
+	scan.Runs = nil
 	lists, err := audit.lists()
 	if err != nil {
 		return nil, err
 	}
 	input := strings.Join(lists.paths, "\n")
-	raw := &program{name: "lists, not decoded", path: self, args: []string{"-only", "raw"}, stdin: input}
-	decoded := &program{name: "lists, decoded and dropped", path: self, args: []string{"-only", "decoded"}, stdin: input}
+	raw := &measure.Program{Name: "lists, not decoded", Path: self, Args: []string{"-only", "raw"}, Stdin: input}
+	decoded := &measure.Program{Name: "lists, decoded and dropped", Path: self, Args: []string{"-only", "decoded"}, Stdin: input}
 	for range o.runs {
-		for _, p := range []*program{raw, decoded, scan} {
-			if err := p.run(ctx); err != nil {
+		for _, p := range []*measure.Program{raw, decoded, scan} {
+			if err := p.Run(ctx); err != nil {
 				return nil, err
 			}
 		}
 	}
-	objects, err := strconv.Atoi(strings.TrimSpace(raw.output))
+	objects, err := strconv.Atoi(strings.TrimSpace(raw.Output))
 	if err != nil {
-		return nil, fmt.Errorf("the lister printed %q", raw.output)
+		return nil, fmt.Errorf("the lister printed %q", raw.Output)
 	}
-	for _, p := range []*program{raw, decoded, scan} {
-		m := p.median()
-		fmt.Printf("| %d | %d | %s | %.2f s | %.2f s | %.0f MB |\n", namespaces, objects, p.name, m.wall.Seconds(), m.cpu.Seconds(), float64(m.rss)/1e6)
+	for _, p := range []*measure.Program{raw, decoded, scan} {
+		m := p.Median()
+		fmt.Printf("| %d | %d | %s | %.2f s | %.2f s | %.0f MB |\n", namespaces, objects, p.Name, m.Wall.Seconds(), m.CPU.Seconds(), float64(m.RSS)/1e6)
 	}
-	s, r, d := scan.median(), raw.median(), decoded.median()
+	s, r, d := scan.Median(), raw.Median(), decoded.Median()
 	return []string{
 		fmt.Sprintf("%d objects of %d kinds: at most %d LIST a kind, %d pages in all", objects, len(lists.paths), lists.most, lists.pages),
-		fmt.Sprintf("  memory above the client that decodes and drops: %.0f MB; %.1f KiB an object in all", float64(s.rss-d.rss)/1e6, float64(s.rss)/1024/float64(objects)),
-		fmt.Sprintf("  %.0f %% of the wall time is spent by the client that does not decode, too: the API server's own share", 100*r.wall.Seconds()/s.wall.Seconds()),
+		fmt.Sprintf("  memory above the client that decodes and drops: %.0f MB; %.1f KiB an object in all", float64(s.RSS-d.RSS)/1e6, float64(s.RSS)/1024/float64(objects)),
+		fmt.Sprintf("  %.0f %% of the wall time is spent by the client that does not decode, too: the API server's own share", 100*r.Wall.Seconds()/s.Wall.Seconds()),
 	}, nil
-}
-
-// program is a command, and what its runs took.
-type program struct {
-	name, path    string
-	args          []string
-	stdin, output string
-	runs          []measurement
-}
-
-type measurement struct {
-	wall, cpu time.Duration
-	rss       int64 // bytes
-}
-
-// run runs the program once. Exit codes that judge the cluster are no failure.
-func (p *program) run(ctx context.Context) error {
-	c := exec.CommandContext(ctx, p.path, p.args...)
-	stdout, err := os.CreateTemp("", "bulkhead-bench-*.out") // to a file, so that nobody waits for a reader
-	if err != nil {
-		return err
-	}
-	defer os.Remove(stdout.Name())
-	defer stdout.Close()
-	var stderr bytes.Buffer
-	c.Stdin, c.Stdout, c.Stderr = strings.NewReader(p.stdin), stdout, &stderr
-	start := time.Now()
-	err = c.Run()
-	wall := time.Since(start)
-	var exit *exec.ExitError
-	if err != nil && (!errors.As(err, &exit) || exit.ExitCode() != 1) {
-		return fmt.Errorf("%s: %w\n%.2000s", p.name, err, stderr.String())
-	}
-	start1k := make([]byte, 1000)
-	n, err := stdout.ReadAt(start1k, 0)
-	if n == 0 {
-		return fmt.Errorf("%s printed nothing: %w", p.name, err)
-	}
-	p.output = string(start1k[:n])
-	usage, ok := c.ProcessState.SysUsage().(*syscall.Rusage)
-	if !ok {
-		return errors.New("this system tells no memory use")
-	}
-	p.runs = append(p.runs, measurement{wall, c.ProcessState.UserTime() + c.ProcessState.SystemTime(), usage.Maxrss * 1024})
-	return nil
-}
-
-// median takes the medians of the figures, each on its own.
-func (p *program) median() measurement {
-	var walls, cpus []time.Duration
-	var rss []int64
-	for _, m := range p.runs {
-		walls, cpus, rss = append(walls, m.wall), append(cpus, m.cpu), append(rss, m.rss)
-	}
-	slices.Sort(walls)
-	slices.Sort(cpus)
-	slices.Sort(rss)
-	return measurement{walls[len(walls)/2], cpus[len(cpus)/2], rss[len(rss)/2]}
 }
