@@ -60,20 +60,12 @@ func Compile(controls []*check.Control, parameters check.Parameters, version int
 
 const podKey = "pods"
 
-var builtinPods = func() map[model.GroupKind]bool {
-	out := map[model.GroupKind]bool{}
-	for _, t := range model.PodTemplates() {
-		out[t.GroupKind] = true
-	}
-	return out
-}()
-
 // setsOf returns the sets of controls that concern an object.
 func (e *Evaluator) setsOf(o *model.Object) ([]*set, error) {
 	var out []*set
 	if pod := o.Pod(); pod != nil {
 		key, path := podKey, anyBuiltin
-		if !builtinPods[o.GroupKind] {
+		if !model.CarriesPod(o.GroupKind) {
 			path = pod.Path.String()
 			key = podKey + " at " + path
 		}

@@ -54,7 +54,7 @@ func CompileMutation(c *check.Control, values map[string]any) (*Mutation, error)
 
 // forObject is the mutation for where an object has its pod.
 func (m *Mutation) forObject(o *model.Object) (*compiledMutation, error) {
-	if p := o.Pod(); p != nil && !builtinPods[o.GroupKind] {
+	if p := o.Pod(); p != nil && !model.CarriesPod(o.GroupKind) {
 		return m.at(p.Path.String())
 	}
 	return m.at(anyBuiltin)

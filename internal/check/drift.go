@@ -8,33 +8,26 @@ import (
 	"bulkhead.dev/bulkhead/internal/model"
 )
 
-// Identity tells an object in manifests and in a cluster to be the same.
-type Identity struct {
-	model.GroupKind
-	Namespace, Name string
-}
-
-// IdentityOf is the identity of an object.
-func IdentityOf(o *model.Object) Identity { return Identity{o.GroupKind, o.Namespace, o.Name} }
-
-func identityOfRef(r finding.Ref) Identity {
-	return Identity{model.GroupKind{Group: r.Group, Kind: r.Kind}, r.Namespace, r.Name}
+// identityOfRef tells which object is meant: one of manifests and one of a cluster are
+// the same where this is.
+func identityOfRef(r finding.Ref) model.ID {
+	return model.ID{GroupKind: model.GroupKind{Group: r.Group, Kind: r.Kind}, Namespace: r.Namespace, Name: r.Name}
 }
 
 // Manifests are the objects that manifests have.
 type Manifests struct {
-	objects map[Identity]*model.Object
+	objects map[model.ID]*model.Object
 	// ambiguous are identities that several worlds have.
-	ambiguous map[Identity]bool
+	ambiguous map[model.ID]bool
 }
 
 // NewManifests collects the objects of worlds that were read from files.
 func NewManifests(worlds []*model.World) *Manifests {
-	m := &Manifests{map[Identity]*model.Object{}, map[Identity]bool{}}
+	m := &Manifests{map[model.ID]*model.Object{}, map[model.ID]bool{}}
 	for _, w := range worlds {
-		own := map[Identity]bool{}
+		own := map[model.ID]bool{}
 		for _, o := range w.Objects {
-			id := IdentityOf(o)
+			id := o.ID()
 			if m.objects[id] != nil && !own[id] {
 				m.ambiguous[id] = true
 			}
@@ -58,18 +51,18 @@ func (m *Manifests) Namespaces() []string {
 
 // Of returns which object of the manifests an object of a cluster is, or is made for:
 // a pod by the controllers of a Deployment.
-func (m *Manifests) Of(w *model.World, o *model.Object) (Identity, bool) {
+func (m *Manifests) Of(w *model.World, o *model.Object) (model.ID, bool) {
 	// A chain of owners is short; one that names itself has no end.
 	for range 5 {
 		if o == nil {
 			break
 		}
-		if id := IdentityOf(o); m.objects[id] != nil {
+		if id := o.ID(); m.objects[id] != nil {
 			return id, true
 		}
 		o, _ = w.ControllerOf(o)
 	}
-	return Identity{}, false
+	return model.ID{}, false
 }
 
 // Side is what was read of manifests or of a cluster, and what was found there, with
@@ -83,7 +76,7 @@ type Side struct {
 // kinds that were read of the cluster, in one namespace only unless that is empty.
 func (m *Manifests) Compare(files, live Side, controls []*Control, read []model.GroupKind, namespace string) *finding.Drift {
 	c := &comparison{Manifests: m, drift: &finding.Drift{NotInManifests: map[string]int{}}, world: map[string]bool{}, kinds: map[model.GroupKind]bool{},
-		live: live.Worlds[0], namespace: namespace, inCluster: map[Identity]bool{}, open: map[faultKey][]*Judged{}, said: map[faultKey]bool{}, keys: map[Identity][]faultKey{}}
+		live: live.Worlds[0], namespace: namespace, inCluster: map[model.ID]bool{}, open: map[faultKey][]*Judged{}, said: map[faultKey]bool{}, keys: map[model.ID][]faultKey{}}
 	for _, control := range controls {
 		c.world[control.Name] = control.World != nil
 	}
@@ -109,7 +102,7 @@ func (m *Manifests) Compare(files, live Side, controls []*Control, read []model.
 
 // faultKey tells a finding of manifests and of a cluster to be the same.
 type faultKey struct {
-	Identity
+	model.ID
 	control, container, message string
 }
 
@@ -123,11 +116,11 @@ type comparison struct {
 	kinds     map[model.GroupKind]bool
 	live      *model.World
 	namespace string
-	inCluster map[Identity]bool
+	inCluster map[model.ID]bool
 	// open are the findings of the files that are not matched yet; said are all.
 	open map[faultKey][]*Judged
 	said map[faultKey]bool
-	keys map[Identity][]faultKey
+	keys map[model.ID][]faultKey
 	// judged are the objects for which a control had a verdict.
 	judgedInFiles, judgedInCluster map[faultKey]bool
 	unknownInCluster               map[string]bool
@@ -135,7 +128,7 @@ type comparison struct {
 
 func isOpen(f *Judged) bool { return f.Verdict == finding.Fail && f.Waived == nil }
 
-func (c *comparison) key(id Identity, f *Judged) faultKey {
+func (c *comparison) key(id model.ID, f *Judged) faultKey {
 	k := faultKey{id, f.Control, f.Container, f.Message}
 	if c.world[f.Control] {
 		k.message = ""
@@ -145,10 +138,10 @@ func (c *comparison) key(id Identity, f *Judged) faultKey {
 
 // objects tells which objects of the manifests the cluster has, and what else it has.
 func (c *comparison) objects() {
-	there := map[Identity]bool{}
+	there := map[model.ID]bool{}
 	namespaces := c.Namespaces()
 	for _, o := range c.live.Objects {
-		id := IdentityOf(o)
+		id := o.ID()
 		there[id] = true
 		_, made := c.live.ControllerOf(o)
 		if c.Manifests.objects[id] == nil && made == "" && o.Namespace != "" && slices.Contains(namespaces, o.Namespace) && !everyNamespaceHas(o) {
@@ -230,7 +223,7 @@ func unmetControls(out *Outcome) map[string]bool {
 // cluster matches the findings of the cluster.
 func (c *comparison) cluster(out *Outcome) {
 	var unmatched []*Judged
-	ids := map[*Judged]Identity{}
+	ids := map[*Judged]model.ID{}
 	made := map[faultKey]bool{}
 	for _, f := range out.Findings {
 		if !isOpen(f) {
@@ -272,7 +265,7 @@ func (c *comparison) cluster(out *Outcome) {
 
 // covers reports whether a finding of the manifests is the same fault, said by a
 // stricter control or by a weaker one, and takes it.
-func (c *comparison) covers(id Identity, f *Judged) bool {
+func (c *comparison) covers(id model.ID, f *Judged) bool {
 	for _, k := range c.keys[id] {
 		left := c.open[k]
 		if k.container != f.Container || len(left) == 0 {
@@ -290,7 +283,7 @@ func (c *comparison) covers(id Identity, f *Judged) bool {
 func (c *comparison) rest() {
 	for k, left := range c.open {
 		for _, f := range left {
-			if !c.judgedInCluster[faultKey{k.Identity, k.control, "", ""}] && c.unknownInCluster[k.control] {
+			if !c.judgedInCluster[faultKey{k.ID, k.control, "", ""}] && c.unknownInCluster[k.control] {
 				c.drift.Unjudged = append(c.drift.Unjudged, f.Finding)
 				continue
 			}

@@ -1,6 +1,7 @@
 package model
 
 import (
+	"slices"
 	"strings"
 
 	"bulkhead.dev/bulkhead/internal/finding"
@@ -140,6 +141,22 @@ func (o *Object) Labels() map[string]string { return StringMap(o.Get("metadata",
 
 // Annotations returns metadata.annotations; values that are no strings are left out.
 func (o *Object) Annotations() map[string]string { return StringMap(o.Get("metadata", "annotations")) }
+
+// Ended reports whether the object is a pod or a Job that has ended, and runs or makes
+// no pod any more.
+func (o *Object) Ended() bool {
+	switch o.GroupKind {
+	case GroupKind{Kind: "Pod"}:
+		phase := o.Text("status", "phase")
+		return phase == "Succeeded" || phase == "Failed"
+	case GroupKind{Group: "batch", Kind: "Job"}:
+		return slices.ContainsFunc(o.List("status", "conditions"), func(c any) bool {
+			kind := Get(c, "type")
+			return (kind == "Complete" || kind == "Failed") && Get(c, "status") == "True"
+		})
+	}
+	return false
+}
 
 // Get follows map keys into decoded JSON.
 func Get(v any, keys ...string) any {

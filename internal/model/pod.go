@@ -39,6 +39,17 @@ func PodTemplates() []PodTemplate {
 	}
 }
 
+var carriesPod = func() map[GroupKind]bool {
+	out := map[GroupKind]bool{}
+	for _, t := range PodTemplates() {
+		out[t.GroupKind] = true
+	}
+	return out
+}()
+
+// CarriesPod reports whether objects of a kind of Kubernetes itself are or make pods.
+func CarriesPod(gk GroupKind) bool { return carriesPod[gk] }
+
 // CustomPodTemplates lists the custom resources that are known to carry a pod
 // without being configured.
 func CustomPodTemplates() []PodTemplate {

@@ -58,8 +58,7 @@ func fewEnough(policies []*policy, workloads []workload) bool {
 
 // finished pods hold no traffic, and their addresses go to others.
 func finished(o *model.Object) bool {
-	phase := o.Text("status", "phase")
-	return o.Kind == "Pod" && (phase == "Succeeded" || phase == "Failed")
+	return o.Kind == "Pod" && o.Ended()
 }
 
 // podLabels are the labels of an object's pods, with those that the platform adds

@@ -165,8 +165,7 @@ func (g *graph) runningPods() []place {
 	var out []place
 	for _, o := range objects {
 		p := o.Pod()
-		phase := o.Text("status", "phase")
-		if p == nil || phase == "Succeeded" || phase == "Failed" || NoToken(w, p) != "" {
+		if p == nil || o.Ended() || NoToken(w, p) != "" {
 			continue
 		}
 		out = append(out, place{o.Namespace, o.Name, subjectKey(Subject{rbacv1.ServiceAccountKind, o.Namespace, p.ServiceAccount()})})

@@ -103,18 +103,10 @@ func (j *Judge) concerned(o *model.Object) bool {
 	return slices.ContainsFunc(j.Controls, func(c *check.Control) bool { return judges(c.Object, o.GroupKind) })
 }
 
-// podKinds are those that policies of pods match. A custom resource that carries a pod
+// judges reports whether a policy matches a kind. A custom resource that carries a pod
 // is matched by none.
-var podKinds = func() map[model.GroupKind]bool {
-	out := map[model.GroupKind]bool{}
-	for _, t := range model.PodTemplates() {
-		out[t.GroupKind] = true
-	}
-	return out
-}()
-
 func judges(p *check.ObjectPolicy, gk model.GroupKind) bool {
-	return p.Pods && podKinds[gk] || slices.Contains(p.Kinds, gk)
+	return p.Pods && model.CarriesPod(gk) || slices.Contains(p.Kinds, gk)
 }
 
 // refusals are what the judgements of the objects amount to, with the waivers applied.
@@ -260,7 +252,7 @@ var makers = map[model.GroupKind][]model.GroupKind{
 func controllerMade(w *model.World) func(*model.Object) bool {
 	uids := map[string]model.GroupKind{}
 	for _, o := range w.Objects {
-		if podKinds[o.GroupKind] {
+		if model.CarriesPod(o.GroupKind) {
 			uids[o.Text("metadata", "uid")] = o.GroupKind
 		}
 	}

@@ -113,7 +113,7 @@ func namespaceLevels(w *model.World, version int) map[string]NamespaceLevel {
 	}
 	owners := newOwnership(w)
 	for _, o := range w.Objects {
-		if o.Pod() != nil && o.Namespace != "" && !owners.speaksFor(o) && !finished(o) {
+		if o.Pod() != nil && o.Namespace != "" && !owners.speaksFor(o) && !o.Ended() {
 			at(o.Namespace).add(o, owners)
 		}
 	}
@@ -187,22 +187,6 @@ func (s *survey) level() NamespaceLevel {
 		return cmp.Or(strings.Compare(a.Object.String(), b.Object.String()), strings.Compare(a.Object.Group, b.Object.Group))
 	})
 	return s.NamespaceLevel
-}
-
-// finished reports whether an object is a pod or Job that has ended and makes no
-// pod any more.
-func finished(o *model.Object) bool {
-	switch o.GroupKind {
-	case model.GroupKind{Kind: "Pod"}:
-		phase := o.Text("status", "phase")
-		return phase == string(corev1.PodSucceeded) || phase == string(corev1.PodFailed)
-	case model.GroupKind{Group: "batch", Kind: "Job"}:
-		return slices.ContainsFunc(o.List("status", "conditions"), func(c any) bool {
-			kind := model.Get(c, "type")
-			return (kind == "Complete" || kind == "Failed") && model.Get(c, "status") == "True"
-		})
-	}
-	return false
 }
 
 // ownership finds the controllers of objects in a world.

@@ -87,19 +87,10 @@ func (w owned) controller(o *model.Object) (*model.Object, string) {
 // ended reports whether an object runs no pod any more, so that nothing of it is to
 // be said beside its owner.
 func ended(o *model.Object) bool {
-	switch o.GroupKind {
-	case podKind:
-		phase := o.Text("status", "phase")
-		return phase == "Succeeded" || phase == "Failed"
-	case model.GroupKind{Group: "batch", Kind: "Job"}:
-		return slices.ContainsFunc(o.List("status", "conditions"), func(c any) bool {
-			kind := model.Get(c, "type")
-			return (kind == "Complete" || kind == "Failed") && model.Get(c, "status") == "True"
-		})
-	case model.GroupKind{Group: "apps", Kind: "ReplicaSet"}:
+	if o.GroupKind == (model.GroupKind{Group: "apps", Kind: "ReplicaSet"}) {
 		return o.Get("spec", "replicas") == int64(0) && (o.Get("status", "replicas") == nil || o.Get("status", "replicas") == int64(0))
 	}
-	return false
+	return o.Ended()
 }
 
 // templates are what makes pods, while a cluster is read.
