@@ -203,9 +203,16 @@ func (p *plan) fitMap(n *node, want *value, at spot) error {
 			expand = true
 		}
 	}
+	// What a merged map gave, even if it no longer does, may be what is to be kept here.
+	again := slices.DeleteFunc(keys(want), func(k string) bool {
+		now, ok := merged[k]
+		return own[k] || ok && !expand && equal(now, want.fields[k])
+	})
 	for _, m := range sources {
-		if err := p.writable(m); expand && err != nil {
-			return err
+		if slices.ContainsFunc(again, func(k string) bool { return m.value.fields[k] != nil }) {
+			if err := p.writable(m); err != nil {
+				return err
+			}
 		}
 	}
 	for i, e := range n.entries {
@@ -217,30 +224,23 @@ func (p *plan) fitMap(n *node, want *value, at spot) error {
 		}
 	}
 	written := map[string]string{} // what a key means, by its text
-	if slices.ContainsFunc(keys(want), func(k string) bool { return !own[k] }) {
+	if len(again) > 0 {
 		for _, e := range n.entries {
 			written[string(p.text[e.key.body:e.key.end])] = e.name
 		}
 	}
 	var added []addition
-	for _, k := range keys(want) {
-		w := want.fields[k]
-		if m, ok := merged[k]; own[k] || ok && !expand && equal(m, w) {
-			continue
-		}
+	for _, k := range again {
 		if _, ok := merged[k]; ok && !expand {
 			if !p.scalars.plainInBlock(k) {
 				return fmt.Errorf("line %d: field %q is merged there (<<), and cannot be overridden because its key may not be text; write the merge out first", n.line, k)
-			}
-			if err := p.writableField(sources, k); err != nil {
-				return err
 			}
 			p.notes = append(p.notes, fmt.Sprintf("line %d: field %s was written into the map, where it takes the place of the merged one (<<)", n.line, k))
 		}
 		if name, ok := written[k]; ok && name != k {
 			return fmt.Errorf("line %d: key %s is there, and YAML 1.1 reads it as something else; quote it first", n.line, k)
 		}
-		added = append(added, addition{last, k, w})
+		added = append(added, addition{last, k, want.fields[k]})
 	}
 	if last < 0 {
 		return p.replace(n, want, at)
@@ -262,25 +262,12 @@ func (p *plan) writable(n *node) error {
 			return fmt.Errorf("line %d: %s would be written a second time, and programs read it differently; quote it first", n.line, p.text[n.body:n.end])
 		}
 	}
+	if n.kind == alias {
+		return p.writable(n.target)
+	}
 	for _, e := range n.entries {
 		if err := p.writable(e.value); err != nil {
 			return err
-		}
-	}
-	return nil
-}
-
-// writableField does so for a field of the maps that are merged: what they gave may be
-// what is to be kept here.
-func (p *plan) writableField(sources []*node, name string) error {
-	for _, m := range sources {
-		for _, e := range m.entries {
-			if e.name != name {
-				continue
-			}
-			if err := p.writable(e.value); err != nil {
-				return err
-			}
 		}
 	}
 	return nil
