@@ -14,7 +14,8 @@ import (
 // Escalations says who can become whom in a world, by steps that primitives lists.
 //
 // A step is taken by one identity: what it needs, that identity may do by itself and by
-// its groups. In files what every cluster has is part of it: the default bindings, and
+// its groups. Where that leads nowhere, identities that were reached act together: one
+// makes a Secret that another reads, and a role that was gained is bound to another. In files what every cluster has is part of it: the default bindings, and
 // a service account default in each namespace.
 //
 // It may be used by many goroutines at once.
@@ -23,6 +24,8 @@ type Escalations struct {
 	mu     sync.Mutex
 	graph  *graph
 	meant  map[Subject]bool
+	// joined are the ends of the chains of those who become cluster admin only so.
+	joined map[*node]*acquired
 }
 
 // Escalations computes the escalations for a minor version of Kubernetes 1.
@@ -32,8 +35,9 @@ func (a *Access) Escalations(version int) (*Escalations, error) {
 		return nil, err
 	}
 	g := newGraph(a, version)
-	g.measure()
-	return &Escalations{access: a, graph: g, meant: meant}, nil
+	into := g.arcs()
+	g.measure(into)
+	return &Escalations{access: a, graph: g, meant: meant, joined: g.joinAll(into)}, nil
 }
 
 // ToAdmin lists the subjects that become cluster admin, each with a shortest chain:
@@ -44,15 +48,26 @@ func (e *Escalations) ToAdmin() []Escalation {
 	defer e.mu.Unlock()
 	var out []Escalation
 	for _, n := range e.graph.nodes {
-		if n.kind != subjectNode || n.distance == unreachable {
+		if n.kind != subjectNode {
 			continue
 		}
-		if s := n.subject(); e.graph.speaksForItself(n) {
-			steps, admin := e.graph.toAdmin(n)
-			out = append(out, Escalation{From: s, Steps: steps, Admin: admin, Meant: e.isMeant(s, steps)})
+		if n.distance != unreachable && e.graph.speaksForItself(n) {
+			out = append(out, e.escalation(n.subject(), e.graph.toAdmin(n)))
+		} else if last := e.joined[n]; last != nil && last.speaksFor(n.subject()) {
+			out = append(out, e.escalation(n.subject(), last))
 		}
 	}
 	slices.SortFunc(out, compareEscalations)
+	return out
+}
+
+// escalation is how a subject becomes the last of a chain.
+func (e *Escalations) escalation(s Subject, last *acquired) Escalation {
+	steps := e.graph.steps(last)
+	out := Escalation{From: s, Steps: steps, Meant: e.isMeant(s, steps)}
+	if last.node.admin != nil {
+		out.Admin = last.node.admin.grantOf()
+	}
 	return out
 }
 
@@ -98,17 +113,15 @@ func (e *Escalations) From(s Subject, groups []string) ([]Escalation, []string) 
 	}
 	e.graph.expand()
 	if n.admin != nil {
-		return []Escalation{{From: s, Admin: n.admin.grantOf(), Meant: e.isMeant(s, nil)}}, nil
+		return []Escalation{e.escalation(s, &acquired{node: n})}, nil
 	}
 	var out []Escalation
-	unknown := e.unread()
-	for _, r := range e.graph.from(n, unknown) {
-		steps := e.graph.stepsTo(r)
-		out = append(out, Escalation{From: s, Steps: steps, Meant: e.isMeant(s, steps)})
-		if to := r.node.admin; to != nil {
-			out[len(out)-1].Admin = to.grantOf()
-		}
+	j := e.graph.join(true, n)
+	for _, a := range j.held[1:] {
+		out = append(out, e.escalation(s, a))
 	}
+	unknown := e.unread()
+	maps.Copy(unknown, j.unknown)
 	slices.SortStableFunc(out, func(a, b Escalation) int { return len(a.Steps) - len(b.Steps) })
 	if slices.ContainsFunc(out, Escalation.ToAdmin) {
 		unknown = e.unread()
@@ -142,7 +155,7 @@ func (e *Escalations) Unknown() []string {
 	defer e.mu.Unlock()
 	found := e.unread()
 	for _, n := range e.graph.nodes {
-		if n.kind != subjectNode || n.distance != unreachable {
+		if n.kind != subjectNode || n.distance != unreachable || e.joined[n] != nil {
 			continue
 		}
 		n.allSteps(func(step *edge) bool {
@@ -165,7 +178,7 @@ func (e *Escalations) unread() map[string]bool {
 		}
 	}
 	if e.graph.cut {
-		found["there are more ways to bind roles or to impersonate than can be followed"] = true
+		found["there are more ways to bind roles, to impersonate or to act together than can be followed"] = true
 	}
 	return found
 }
@@ -184,7 +197,7 @@ func meantIn(version int) (map[Subject]bool, error) {
 		return nil, err
 	}
 	g := newGraph(AccessOf(model.NewWorld(nil, model.WorldOptions{})), version)
-	g.measure()
+	g.measure(g.arcs())
 	out := map[Subject]bool{{Kind: rbacv1.GroupKind, Name: "kubeadm:cluster-admins"}: true}
 	for _, n := range g.nodes {
 		if s := n.subject(); n.kind == subjectNode && n.distance != unreachable && s.system() {

@@ -15,6 +15,8 @@ type assumed struct {
 	who  Identity
 	mode string
 	by   *node
+	// gained are roles that may be bound to who is impersonated.
+	gained []*holding
 }
 
 // maxAssumed bounds how many pairs of who impersonates whom are looked at.
@@ -52,13 +54,17 @@ func (s *seeker) assumeOne(mode string, p place, needs ...*held) {
 		return
 	}
 	who := IdentityOf(p.to.subject())
-	if s.graph.powersOf(who).has == 0 || p.to == s.from.nodeKey {
+	key, a := p.to, &assumed{who: who, mode: mode, by: s.from}
+	key.kind, key.by = assumedNode, fmt.Sprint(s.from.nodeKey)
+	if j := s.from.joined; j != nil {
+		a.gained = slices.Clip(j.gained)
+		key.by += fmt.Sprint(j.held[0].node.nodeKey, len(j.gained))
+	}
+	if s.graph.powersOf(who).has == 0 && len(a.gained) == 0 || p.to == s.from.nodeKey {
 		return
 	}
-	key := p.to
-	key.kind, key.by = assumedNode, fmt.Sprint(s.from.nodeKey)
 	if s.graph.assumed[key] == nil {
-		s.graph.assumed[key] = &assumed{who, mode, s.from}
+		s.graph.assumed[key] = a
 	}
 	s.step(key, p, needs...)
 }
@@ -89,11 +95,14 @@ func (g *graph) restrict(a *assumed) *powers {
 				}
 			}
 			if r.has != 0 {
-				out.add(&holding{r, h.by, h.as, scope})
+				out.add(&holding{r, h.by, h.as, scope, h})
 			}
 		}
 	}
 	g.powersOf(a.who).all(add)
+	for _, h := range a.gained {
+		add(h)
+	}
 	return out
 }
 

@@ -3,6 +3,7 @@ package rbac
 import (
 	"fmt"
 	"runtime"
+	"slices"
 	"testing"
 
 	"bulkhead.dev/bulkhead/internal/model"
@@ -60,6 +61,7 @@ func escalationWorld(everybody bool) *model.World {
 func BenchmarkEscalations(b *testing.B) {
 	b.Run("chains", func(b *testing.B) { benchmarkEscalations(b, escalationWorld(false)) })
 	b.Run("everybody", func(b *testing.B) { benchmarkEscalations(b, escalationWorld(true)) })
+	b.Run("nobody", func(b *testing.B) { benchmarkEscalations(b, withoutAdmin(escalationWorld(false))) })
 }
 
 func benchmarkEscalations(b *testing.B, w *model.World) {
@@ -87,4 +89,11 @@ func benchmarkEscalations(b *testing.B, w *model.World) {
 		runtime.KeepAlive(e)
 		b.StartTimer()
 	}
+}
+
+// withoutAdmin is a world in which nobody is bound to cluster-admin: the search has to go
+// to the end for everybody.
+func withoutAdmin(w *model.World) *model.World {
+	objects := slices.DeleteFunc(slices.Clone(w.Objects), func(o *model.Object) bool { return o.Kind == "ClusterRoleBinding" && o.Name == "e-"+clusterAdmin })
+	return model.NewWorld(objects, model.WorldOptions{Live: true})
 }

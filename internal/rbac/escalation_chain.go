@@ -2,21 +2,22 @@ package rbac
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 
 	"bulkhead.dev/bulkhead/internal/finding"
 )
 
-// measure counts the steps from every node to adminNode, by a breadth-first search
-// from there. To choose among what one step leads to takes no step.
-func (g *graph) measure() {
-	type arc struct {
-		from *node
-		step int
-	}
+// arc is a step to a node, or a choice that takes none.
+type arc struct {
+	from *node
+	step int
+}
+
+// arcs lists what leads to each node.
+func (g *graph) arcs() map[*node][]arc {
 	into := map[*node][]arc{}
 	for _, n := range g.nodes {
-		n.distance = unreachable
 		for _, e := range n.steps {
 			into[e.to] = append(into[e.to], arc{n, 1})
 		}
@@ -28,12 +29,21 @@ func (g *graph) measure() {
 			into[group] = append(into[group], arc{n, 0})
 		}
 	}
+	return into
+}
+
+// measure counts the steps from every node to adminNode, by a breadth-first search
+// from there. To choose among what one step leads to takes no step.
+func (g *graph) measure(into map[*node][]arc) {
 	var now, next []*node
 	reach := func(n *node, distance int) {
 		if distance < n.distance {
 			n.distance = distance
 			now = append(now, n)
 		}
+	}
+	for _, n := range g.nodes {
+		n.distance = unreachable
 	}
 	for _, n := range g.nodes {
 		if n.kind == adminNode || n.admin != nil {
@@ -94,9 +104,13 @@ func (p Party) String() string {
 // Step is one step of a chain.
 type Step struct {
 	*Primitive
+	// By is who takes the step.
+	By Party
 	// Needs are all requests that the step makes.
 	Needs []Needed
 	To    Party
+	// For is who gains by the step, where that is another than who takes it.
+	For *Party
 }
 
 // Escalation is how a subject becomes somebody else.
@@ -137,13 +151,14 @@ func (g *graph) party(n *node) Party {
 	return Party{}
 }
 
-// toAdmin returns the steps from a node that reaches adminNode, and by what the last
-// of them is admin.
-func (g *graph) toAdmin(n *node) (steps []Step, admin *Grant) {
-	for n.kind != adminNode && n.admin == nil {
+// toAdmin returns who is reached at the end of a shortest chain of steps, each by one
+// identity, from a node that reaches adminNode.
+func (g *graph) toAdmin(n *node) *acquired {
+	last := &acquired{node: n}
+	for !last.isAdmin() {
 		var e *edge
-		n.allSteps(func(next *edge) bool {
-			if next.to.distance == n.distance-1 {
+		last.node.allSteps(func(next *edge) bool {
+			if next.to.distance == last.node.distance-1 {
 				e = next
 			}
 			return e == nil
@@ -154,43 +169,95 @@ func (g *graph) toAdmin(n *node) (steps []Step, admin *Grant) {
 			at = to.choices[i]
 			to = g.nodes[at.to]
 		}
-		steps = append(steps, g.step(e, to, at))
-		n = to
+		last = &acquired{node: to, edge: e, at: at, by: last, order: last.order + 1}
 	}
-	if n.admin != nil {
-		admin = n.admin.grantOf()
-	}
-	return steps, admin
+	return last
 }
 
-// step says what an edge needs once it is known whom it leads to: the namespace and
-// the name of the object that it is about.
-func (g *graph) step(e *edge, to *node, at place) Step {
-	s := Step{Primitive: e.primitive, To: g.party(to)}
-	for i, h := range e.needs {
-		r := *h.request
-		r.Name = h.name
-		if r.Namespace = h.namespace; !e.primitive.cluster {
-			r.Namespace = cmp.Or(r.Namespace, at.namespace)
+// chain lists who was held on the way to somebody, in order, and no one else.
+func (a *acquired) chain() []*acquired {
+	seen := map[*acquired]bool{}
+	var visit func(*acquired)
+	visit = func(a *acquired) {
+		if a.by == nil || seen[a] {
+			return
 		}
-		if i == 0 && e.primitive.aboutTarget {
-			r.Name = at.name
-		}
-		s.Needs = append(s.Needs, h.needed(r, false))
-		if h.also != nil {
-			r.Verb = h.also.request.Verb
-			s.Needs = append(s.Needs, h.also.needed(r, true))
+		seen[a] = true
+		visit(a.by)
+		for _, o := range a.others {
+			visit(o)
 		}
 	}
-	return s
+	visit(a)
+	return slices.SortedFunc(maps.Keys(seen), func(a, b *acquired) int { return a.order - b.order })
 }
 
-func (h *held) needed(r Request, impersonator bool) Needed {
-	n := Needed{Request: r, Grant: h.grantOf(), Impersonator: impersonator}
-	if h.by == nil && h.role != nil {
-		n.Given = h.role.ref
+// steps are those of the chain that ends at somebody.
+func (g *graph) steps(last *acquired) (out []Step) {
+	chain := last.chain()
+	for _, a := range chain {
+		s := Step{Primitive: a.edge.primitive, By: g.party(a.by.node), To: g.party(a.node)}
+		if of := a.edge.of; of != nil {
+			if m := a.makerOf(of, a.by); m != a.by {
+				p := g.party(m.node)
+				s.For = &p
+			}
+		}
+		for i, h := range a.edge.needs {
+			r := g.requestOf(a, h)
+			if i == 0 && s.aboutTarget {
+				r.Name = a.at.name
+			}
+			s.Needs = append(s.Needs, g.needed(a, a.by, chain, h, r))
+			if h.also != nil {
+				r.Verb = h.also.request.Verb
+				also := g.needed(a, a.by.by, chain, h.also, r)
+				also.Impersonator = true
+				s.Needs = append(s.Needs, also)
+			}
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+// requestOf is the request of a step once it is known whom it leads to: with the
+// namespace and the name of the object that it is about.
+func (g *graph) requestOf(a *acquired, h *held) Request {
+	r := *h.request
+	r.Name = h.name
+	if r.Namespace = h.namespace; !a.edge.primitive.cluster {
+		r.Namespace = cmp.Or(r.Namespace, a.at.namespace)
+	}
+	return r
+}
+
+// needed says by what a request of a step is allowed, which is who's or another's.
+func (g *graph) needed(a, who *acquired, chain []*acquired, h *held, r Request) Needed {
+	n := Needed{Request: r, Grant: h.grantOf()}
+	maker := a.makerOf(h.holding, who)
+	switch {
+	case h.holding == nil:
+	case h.by == nil:
+		n.Before = slices.Index(chain, maker) + 1
+		if h.role != nil {
+			n.Given = h.role.ref
+		}
+	case maker != who:
+		p := g.party(maker.node)
+		n.As = &p
 	}
 	return n
+}
+
+// makerOf is who has what a request of the step needs.
+func (a *acquired) makerOf(h *holding, who *acquired) *acquired {
+	for _, o := range a.others {
+		if o.node.powers.includes(h) || h.whole != nil && o.node.powers.includes(h.whole) {
+			return o
+		}
+	}
+	return who
 }
 
 // grantOf is the grant of what is held, nil where an earlier step has given it.

@@ -104,6 +104,11 @@ type escalationCase struct {
 	cluster, own, other []string
 	// aggregated says that the ClusterRole is aggregated of others.
 	aggregated bool
+	// one and two are rules of two accounts whose tokens start may mint: bound in the
+	// cluster, and in the namespace other those that begin with "other:".
+	one, two []string
+	// extra are those of a ClusterRole that is bound to nobody.
+	extra []string
 	// steps are the names of the chain's.
 	steps []string
 }
@@ -150,7 +155,18 @@ var escalationCases = []escalationCase{
 	{name: "policy", cluster: []string{"admissionregistration.k8s.io/mutatingadmissionpolicies create", "admissionregistration.k8s.io/mutatingadmissionpolicybindings create"}, steps: []string{"mutate-requests-by-policy"}},
 	{name: "two-accounts", own: []string{"/serviceaccounts/token create helper"}, steps: []string{"mint-token", "mint-token"}},
 
+	// What several do together.
+	{name: "one-makes-two-reads", one: []string{"other:/secrets create"}, two: []string{"other:/secrets get mine"}, steps: []string{"mint-token", "mint-token", "make-token-secret"}},
+	{name: "one-asks-two-approves", one: []string{"certificates.k8s.io/certificatesigningrequests create,get"},
+		two: []string{"certificates.k8s.io/certificatesigningrequests/approval patch", "certificates.k8s.io/signers approve kubernetes.io/kube-apiserver-client"}, steps: []string{"mint-token", "mint-token", "approve-certificate"}},
+	{name: "one-rewrites-two", one: []string{"R/clusterroles escalate,patch CASE-two"}, two: []string{"/pods get"}, steps: []string{"mint-token", "mint-token", "rewrite-role"}},
+	{name: "one-policy-two-binding", one: []string{"admissionregistration.k8s.io/mutatingadmissionpolicies create"}, two: []string{"admissionregistration.k8s.io/mutatingadmissionpolicybindings create"},
+		steps: []string{"mint-token", "mint-token", "mutate-requests-by-policy"}},
+	{name: "gained-and-own", cluster: []string{"R/clusterroles bind CASE-extra", "R/clusterrolebindings create", "R/clusterroles patch CASE"}, extra: []string{"R/clusterroles escalate"}, steps: []string{"bind-role", "rewrite-role"}},
+
 	// What does not suffice.
+	{name: "one-updates-two-approves", one: []string{"certificates.k8s.io/certificatesigningrequests create,get", "certificates.k8s.io/certificatesigningrequests/approval patch"}, two: []string{"certificates.k8s.io/signers approve"}},
+	{name: "one-escalates-two-patches", one: []string{"R/clusterroles escalate"}, two: []string{"R/clusterroles patch"}},
 	{name: "no-bind", cluster: []string{"R/clusterrolebindings create"}},
 	{name: "no-escalate", cluster: []string{"R/clusterroles patch,create"}},
 	{name: "bind-view-only", cluster: []string{"R/clusterroles bind view", "R/clusterrolebindings create"}},
@@ -227,6 +243,7 @@ func TestEscalationsAreReal(t *testing.T) {
 			}
 			walker := &walker{fixture: f, now: f.start(t, start)}
 			walker.own = walker.now
+			walker.known = map[string]*rest.Config{start.String(): walker.now}
 			t.Log(describeSteps(found.Steps))
 			for _, s := range found.Steps {
 				walker.take(t, s)
@@ -321,8 +338,39 @@ func (f *fixture) make(t *testing.T, c *escalationCase) Subject {
 		f.cleanup(t, func(ctx context.Context) { _ = f.client.RbacV1().ClusterRoles().Delete(ctx, role.Name, remove) })
 		bind(f.id, f.id, start)
 	}
+	clusterRole := func(name string, rules []string) {
+		_, err := f.client.RbacV1().ClusterRoles().Create(ctx, &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: name}, Rules: c.policyRules(t, rules, f.id)}, create)
+		must(t, err)
+		f.cleanup(t, func(ctx context.Context) { _ = f.client.RbacV1().ClusterRoles().Delete(ctx, name, remove) })
+	}
+	if c.extra != nil {
+		clusterRole(f.id+"-extra", c.extra)
+	}
+	if c.one != nil {
+		inNamespace(f.own, "parts", []rbacv1.PolicyRule{{APIGroups: []string{""}, Resources: []string{"serviceaccounts/token"}, Verbs: []string{"create"}, ResourceNames: []string{"one", "two"}}}, start)
+		for name, rules := range map[string][]string{"one": c.one, "two": c.two} {
+			who := account(f.own, name)
+			if other, cut := inOther(rules); cut {
+				inNamespace(f.other, name, c.policyRules(t, other, f.id), who)
+				continue
+			}
+			clusterRole(f.id+"-"+name, rules)
+			bind(f.id+"-"+name, f.id+"-"+name, who)
+		}
+	}
 	f.run(t)
 	return newSubject(start, "")
+}
+
+// inOther returns rules that are bound in the namespace other.
+func inOther(rules []string) ([]string, bool) {
+	var out []string
+	for _, r := range rules {
+		if rest, ok := strings.CutPrefix(r, "other:"); ok {
+			out = append(out, rest)
+		}
+	}
+	return out, len(out) > 0
 }
 
 // run makes a pod that runs as boss, and a Deployment that does not.
@@ -355,17 +403,29 @@ func (f *fixture) await(t *testing.T, start Subject, c *escalationCase) {
 		})
 	}
 	for ns, rules := range map[string][]string{"": c.cluster, f.own: c.own, f.other: c.other} {
-		for _, r := range c.policyRules(t, rules, f.id) {
-			resource, sub, _ := strings.Cut(r.Resources[0], "/")
-			q := asked{Request{Verb: r.Verbs[0], Group: r.APIGroups[0], Resource: resource, Subresource: sub, Namespace: ns}, IdentityOf(start)}
-			if len(r.ResourceNames) > 0 {
-				q.Name = r.ResourceNames[0]
-			}
-			eventually(t, "the authorizer knows "+q.Request.String(), func(ctx context.Context) bool {
-				allowed, err := review(ctx, f.client, q)
-				return err == nil && allowed
-			})
+		f.awaitRules(t, start, ns, c.policyRules(t, rules, f.id))
+	}
+	for name, rules := range map[string][]string{"one": c.one, "two": c.two} {
+		ns := ""
+		if other, cut := inOther(rules); cut {
+			ns, rules = f.other, other
 		}
+		f.awaitRules(t, Subject{rbacv1.ServiceAccountKind, f.own, name}, ns, c.policyRules(t, rules, f.id))
+	}
+}
+
+func (f *fixture) awaitRules(t *testing.T, s Subject, namespace string, rules []rbacv1.PolicyRule) {
+	t.Helper()
+	for _, r := range rules {
+		resource, sub, _ := strings.Cut(r.Resources[0], "/")
+		q := asked{Request{Verb: r.Verbs[0], Group: r.APIGroups[0], Resource: resource, Subresource: sub, Namespace: namespace}, IdentityOf(s)}
+		if len(r.ResourceNames) > 0 {
+			q.Name = r.ResourceNames[0]
+		}
+		eventually(t, "the authorizer knows "+q.Request.String(), func(ctx context.Context) bool {
+			allowed, err := review(ctx, f.client, q)
+			return err == nil && allowed
+		})
 	}
 }
 

@@ -93,6 +93,8 @@ type node struct {
 	admin *held
 	// unknown says why some choices may be missing.
 	unknown string
+	// joined is what a chain holds beside, where the node is one of its identities.
+	joined *joined
 	// distance is the number of steps to adminNode; unreachable without any.
 	distance int
 }
@@ -105,6 +107,8 @@ type edge struct {
 	to        *node
 	at        place
 	needs     []*held
+	// of is the role that the step rewrites: whoever is bound to it gains by it.
+	of *holding
 }
 
 // graph is who can become whom in a world, in one version.
@@ -112,7 +116,9 @@ type graph struct {
 	index      *index
 	abilities  *[abilities][]Request
 	primitives []*Primitive
-	bound      map[Subject][]*binding
+	// joined are those of them that several take together.
+	joined []*Primitive
+	bound  map[Subject][]*binding
 	// clusterBindings and bindings are those that one may be added to; under the empty
 	// namespace all of the latter.
 	clusterBindings []*binding
@@ -128,6 +134,8 @@ type graph struct {
 	// cut says that there is more than can be followed.
 	cut   bool
 	queue []*node
+	// joins counts how often somebody was looked at together with others.
+	joins int
 
 	users, groups, commonGroups   *places
 	accounts, anyAccounts, tokens *places
@@ -138,8 +146,12 @@ func newGraph(a *Access, version int) *graph {
 	g := &graph{index: a.index, abilities: newAbilities(version), bound: map[Subject][]*binding{}, bindings: map[string][]*binding{}, namespaces: map[string]bool{},
 		rules: map[*role]*roleRules{}, good: map[*role]*roleAbilities{}, holdings: map[Subject]*powers{}, changed: map[model.GroupKind]*places{}, nodes: map[nodeKey]*node{}, assumed: map[nodeKey]*assumed{}}
 	for _, p := range primitives() {
-		if p.since <= version {
-			g.primitives = append(g.primitives, p)
+		if p.since > version {
+			continue
+		}
+		g.primitives = append(g.primitives, p)
+		if p.joins {
+			g.joined = append(g.joined, p)
 		}
 	}
 	for r, rules := range a.rules {
@@ -248,7 +260,7 @@ func (g *graph) boundPowers(s Subject) *powers {
 	if known == nil {
 		known = &powers{}
 		for _, b := range g.bound[s] {
-			known.add(&holding{g.abilitiesOf(g.index.roles[b.role]), b, s, b.namespace})
+			known.add(&holding{g.abilitiesOf(g.index.roles[b.role]), b, s, b.namespace, nil})
 		}
 		g.holdings[s] = known
 	}
@@ -301,7 +313,7 @@ func (g *graph) expand() {
 				r = g.index.roles[roleKey{n.roleIn, n.name}]
 			}
 			n.powers = &powers{}
-			n.powers.add(&holding{g.abilitiesOf(r), nil, Subject{}, n.namespace})
+			n.powers.add(&holding{g.abilitiesOf(r), nil, Subject{}, n.namespace, nil})
 			n.own = n.powers
 			g.findSteps(n)
 		case assumedNode:
@@ -366,14 +378,21 @@ func (n *node) allSteps(visit func(*edge) bool) {
 	}
 }
 
-// findSteps notes every step that a node may take.
-func (g *graph) findSteps(n *node) {
+// findSteps notes every step that a node may take by itself.
+func (g *graph) findSteps(n *node) { n.steps = g.stepsOf(n, n.powers, g.primitives) }
+
+// stepsOf are those of some kinds that a node may take; what of a step others may do as
+// well, all together may do.
+func (g *graph) stepsOf(n *node, together *powers, kinds []*Primitive) (out []edge) {
 	if n.powers.has == 0 {
-		return
+		return nil
 	}
 	seen := map[*Primitive]map[nodeKey]bool{}
 	look := func(p *Primitive, namespace string) {
-		s := &seeker{view: view{n.powers, namespace}, graph: g, primitive: p, from: n}
+		if n.joined != nil && p.toAccounts && n.joined.holdsAll(namespace) {
+			return
+		}
+		s := &seeker{view: view{n.powers, namespace}, together: together, graph: g, primitive: p, from: n}
 		s.emit = func(to nodeKey, at place, needs []*held) {
 			// What holds everywhere was found before any namespace was looked at.
 			if namespace != "" && !p.own && !slices.ContainsFunc(needs, func(h *held) bool { return h.namespace != "" }) {
@@ -384,13 +403,13 @@ func (g *graph) findSteps(n *node) {
 			}
 			if !seen[p][to] && to != n.nodeKey {
 				seen[p][to] = true
-				n.steps = append(n.steps, edge{p, g.node(to), at, needs})
+				out = append(out, edge{p, g.node(to), at, needs, s.of})
 			}
 		}
 		p.find(s)
 	}
 	own, shared := n.namespaces()
-	for _, p := range g.primitives {
+	for _, p := range kinds {
 		look(p, "")
 		if p.cluster {
 			continue
@@ -404,11 +423,15 @@ func (g *graph) findSteps(n *node) {
 			}
 		}
 	}
+	return out
 }
 
 // namespaces are those in which a node has roles of its own, and the others, in which
 // only groups have: there its rights of the whole cluster matter together with theirs.
 func (n *node) namespaces() (own, shared []string) {
+	if n.joined != nil {
+		return n.joined.namespaces(n.powers), nil
+	}
 	seen := map[string]bool{}
 	for _, p := range []*powers{n.powers, n.own} {
 		for ns := range p.in {

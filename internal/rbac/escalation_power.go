@@ -15,6 +15,8 @@ type holding struct {
 	as Subject
 	// namespace is where the role holds; empty for everywhere.
 	namespace string
+	// whole is what this is a part of, where not all of a role may be used.
+	whole *holding
 }
 
 // powers are all roles that somebody has, and where: those of one's own, and by
@@ -53,6 +55,15 @@ func (p *powers) allNamespaces() []string {
 		}
 	}
 	return slices.Sorted(maps.Keys(found))
+}
+
+// includes reports whether a role is one of the powers.
+func (p *powers) includes(h *holding) (found bool) {
+	p.within(h.namespace, func(own *holding) bool {
+		found = own == h
+		return !found
+	})
+	return found
 }
 
 // within visits the roles that hold in a namespace only, or only everywhere where that
@@ -184,6 +195,10 @@ type Needed struct {
 	Grant *Grant
 	// Given is the role that the earlier step has given; nil for everything.
 	Given *finding.Ref
+	// Before is the number, from 1, of the step that has given it; 0 where a grant does.
+	Before int
+	// As is who makes the request, where that is another than who takes the step.
+	As *Party
 	// Impersonator says that who impersonates must be allowed it, and not who is
 	// impersonated.
 	Impersonator bool

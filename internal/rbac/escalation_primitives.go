@@ -24,6 +24,11 @@ type Primitive struct {
 	own bool
 	// mixes says that a step in a namespace needs several rights.
 	mixes bool
+	// joins says that several identities may make the requests of the step, or that it is
+	// good for another than who takes it.
+	joins bool
+	// toAccounts says that it leads to service accounts of the namespace.
+	toAccounts bool
 	// aboutTarget says that the first request names the object that the step leads through.
 	aboutTarget bool
 	find        func(*seeker)
@@ -39,22 +44,22 @@ func primitives() []*Primitive {
 		{Name: "impersonate", Why: "the API server takes the request for another's", cluster: true, aboutTarget: true, find: impersonate},
 		{Name: "impersonate-account", Why: "the API server takes the request for a service account's", aboutTarget: true, find: impersonateAccount},
 		{Name: "impersonate-constrained", Why: "the API server takes the request for another's, if both may make it", since: assumeSince, cluster: true, find: assume},
-		{Name: "mint-token", Why: "a token of a service account is made and handed out", aboutTarget: true, find: mintToken},
+		{Name: "mint-token", Why: "a token of a service account is made and handed out", joins: true, toAccounts: true, aboutTarget: true, find: mintToken},
 		{Name: "bind-role", Why: "bind allows to bind a role that one does not have, to oneself too", cluster: true, find: bindInCluster},
 		{Name: "bind-role-in-namespace", Why: "bind allows to bind a role that one does not have, to oneself too, in a namespace", mixes: true, find: bindInNamespace},
-		{Name: "rewrite-role", Why: "escalate allows to write into a role, to one's own too, what one may not do", cluster: true, find: rewriteClusterRole},
-		{Name: "rewrite-role-in-namespace", Why: "escalate allows to write into a role, to one's own too, what one may not do", own: true, mixes: true, find: rewriteRole},
+		{Name: "rewrite-role", Why: "escalate allows to write into a role, to one's own too, what one may not do", joins: true, cluster: true, find: rewriteClusterRole},
+		{Name: "rewrite-role-in-namespace", Why: "escalate allows to write into a role, to one's own too, what one may not do", joins: true, own: true, mixes: true, find: rewriteRole},
 		{Name: "read-token", Why: "the Secret holds a token of a service account that does not expire", aboutTarget: true, find: readToken},
-		{Name: "make-token-secret", Why: "a Secret of type kubernetes.io/service-account-token is filled with a token of the service account that it names", mixes: true, find: makeTokenSecret},
-		{Name: "approve-certificate", Why: "a client certificate in any name but of system:masters is asked for and approved", cluster: true, find: approveCertificate},
-		{Name: "run-as", Why: "a pod may name any service account of its namespace and gets its token", find: runAs},
+		{Name: "make-token-secret", Why: "a Secret of type kubernetes.io/service-account-token is filled with a token of the service account that it names", joins: true, toAccounts: true, mixes: true, find: makeTokenSecret},
+		{Name: "approve-certificate", Why: "a client certificate in any name but of system:masters is asked for and approved", joins: true, cluster: true, find: approveCertificate},
+		{Name: "run-as", Why: "a pod may name any service account of its namespace and gets its token", joins: true, toAccounts: true, find: runAs},
 		{Name: "change-workload", Why: "a pod template may be changed to name any service account of its namespace", find: changeWorkload},
 		{Name: "change-pod", Why: "the image of a running pod is replaced, and the new one finds its token", aboutTarget: true, find: changePod},
 		{Name: "add-container", Why: "an ephemeral container is started beside the token of the pod", aboutTarget: true, find: addContainer},
 		{Name: "exec", Why: "a command in the pod reads its token", aboutTarget: true, find: execIn},
 		{Name: "kubelet", Why: "the API of the kubelet runs commands in every pod of the node; get suffices", cluster: true, find: askKubelet},
 		{Name: "mutate-requests", Why: "a mutating webhook, or policy, rewrites what others write: pods of controllers, and bindings that an administrator makes", Waits: true, cluster: true, find: mutateRequests},
-		{Name: "mutate-requests-by-policy", Why: "a mutating policy rewrites what others write: pods of controllers, and bindings that an administrator makes", Waits: true, since: 36, cluster: true, find: mutateByPolicy},
+		{Name: "mutate-requests-by-policy", Why: "a mutating policy rewrites what others write: pods of controllers, and bindings that an administrator makes", joins: true, Waits: true, since: 36, cluster: true, find: mutateByPolicy},
 	}
 }
 
@@ -64,7 +69,11 @@ type seeker struct {
 	graph     *graph
 	primitive *Primitive
 	from      *node
-	emit      func(to nodeKey, at place, needs []*held)
+	// together are the powers of all who act together, where a request may be anybody's.
+	together *powers
+	// of is the role that the step rewrites, if it does.
+	of   *holding
+	emit func(to nodeKey, at place, needs []*held)
 }
 
 // step notes a step if all that it needs is there.
@@ -73,6 +82,10 @@ func (s *seeker) step(to nodeKey, at place, needs ...*held) {
 		s.emit(to, at, needs)
 	}
 }
+
+// anybody is the view of all who act together: a request that stands alone may be made
+// by any of them.
+func (s *seeker) anybody() view { return view{s.together, s.namespace} }
 
 // each notes a step to all places of a list, or to those of the names that one is
 // limited to.
@@ -107,7 +120,7 @@ func (s *seeker) create(create, change ability) []*held {
 // make: a binding may name an account that is not there.
 func (s *seeker) accounts(a ability, more ...*held) {
 	s.each(a, s.graph.accounts, more...)
-	if h := s.find(createAccounts, ""); h != nil {
+	if h := s.anybody().find(createAccounts, ""); h != nil {
 		s.each(a, s.graph.anyAccounts, append(more, h)...)
 	}
 }
@@ -120,26 +133,26 @@ func readToken(s *seeker) { s.each(seeSecrets, s.graph.tokens) }
 func (s *seeker) runsAny(needs ...*held) {
 	at := place{namespace: s.namespace}
 	s.step(s.graph.accounts.key(s.namespace), at, needs...)
-	if h := s.find(createAccounts, ""); h != nil {
+	if h := s.anybody().find(createAccounts, ""); h != nil {
 		s.step(s.graph.anyAccounts.key(s.namespace), at, append(needs, h)...)
 	}
 }
 
 func makeTokenSecret(s *seeker) {
-	if made, read := s.find(createSecrets, ""), s.anyOrNamed(seeSecrets); made != nil && read != nil {
+	if made, read := s.find(createSecrets, ""), s.anybody().anyOrNamed(seeSecrets); made != nil && read != nil {
 		s.runsAny(made, read)
 		return
 	}
 	for _, name := range s.names(createSecrets) {
-		s.runsAny(s.find(createSecrets, name), s.find(applySecrets, name), s.find(seeSecrets, name))
+		s.runsAny(s.find(createSecrets, name), s.find(applySecrets, name), s.anybody().find(seeSecrets, name))
 	}
 	// One that is there may be turned over to another account: the controller fills it
 	// anew once its token is taken out.
-	if s.has&(1<<changeSecrets) == 0 || s.has&(1<<seeSecrets) == 0 {
+	if s.has&(1<<changeSecrets) == 0 || s.together.has&(1<<seeSecrets) == 0 {
 		return
 	}
 	for _, p := range s.graph.tokens.within(s.namespace) {
-		if change, read := s.find(changeSecrets, p.name), s.find(seeSecrets, p.name); change != nil && read != nil {
+		if change, read := s.find(changeSecrets, p.name), s.anybody().find(seeSecrets, p.name); change != nil && read != nil {
 			s.inside(p.namespace).runsAny(change, read)
 		}
 	}
@@ -200,7 +213,7 @@ func approveCertificate(s *seeker) {
 		approve = s.find(approveSigners, signers)
 	}
 	// The name of the request is one's own choice.
-	needs := []*held{s.find(createCSRs, ""), s.anyOrNamed(updateApprovals), approve, s.anyOrNamed(readCSRs)}
+	needs := []*held{s.anybody().find(createCSRs, ""), s.anyOrNamed(updateApprovals), approve, s.anybody().anyOrNamed(readCSRs)}
 	for _, to := range []*places{s.graph.users, s.graph.anyAccounts, s.graph.commonGroups} {
 		s.step(to.key(""), place{}, needs...)
 	}
@@ -213,7 +226,7 @@ func mutateRequests(s *seeker) {
 
 // mutateByPolicy needs a binding too, without which a policy does nothing.
 func mutateByPolicy(s *seeker) {
-	bound := s.anyOrNamed(writePolicyBindings)
+	bound := s.anybody().anyOrNamed(writePolicyBindings)
 	s.step(adminKey, place{}, s.find(createPolicies, ""), bound)
 	s.change(changePolicies, policyKind, adminKey, bound)
 }

@@ -97,6 +97,7 @@ func rewriteClusterRole(s *seeker) {
 			to, at = gainedKey(h.namespace, nil), place{namespace: h.namespace}
 		}
 		name := h.role.name
+		s.of = h
 		s.step(to, at, s.find(escalateClusterRoles, name), s.find(changeClusterRoles, name))
 		if h.role.aggregation != nil && len(h.role.aggregation.ClusterRoleSelectors) > 0 {
 			s.step(to, at, made...)
@@ -129,6 +130,7 @@ func rewriteRole(s *seeker) {
 	s.from.own.within(s.namespace, func(h *holding) bool {
 		if h.role != nil && h.role.namespace != "" {
 			name := h.role.name
+			s.of = h
 			s.step(gainedKey(s.namespace, nil), place{namespace: s.namespace}, s.find(escalateRoles, name), s.find(changeRoles, name))
 		}
 		return true

@@ -33,6 +33,21 @@ type walker struct {
 	now *rest.Config
 	// own are the credentials of who impersonates, while one does so constrained.
 	own *rest.Config
+	// known are the credentials of everybody that the chain has led to, and last whom the
+	// last step did.
+	known map[string]*rest.Config
+	last  string
+}
+
+// maker has the credentials of who makes a request, where that is not who takes the step.
+func (w *walker) maker(t *testing.T, client kubernetes.Interface, n Needed) kubernetes.Interface {
+	t.Helper()
+	if n.As == nil {
+		return client
+	}
+	c, err := kubernetes.NewForConfig(w.known[n.As.String()])
+	must(t, err)
+	return c
 }
 
 func (w *walker) as(t *testing.T) kubernetes.Interface {
@@ -46,14 +61,23 @@ func (w *walker) as(t *testing.T) kubernetes.Interface {
 // each of them.
 func (w *walker) take(t *testing.T, s Step) {
 	t.Helper()
+	if w.last != "" && w.last != s.By.String() && w.known[s.By.String()] != nil {
+		w.now = w.known[s.By.String()]
+		w.own = w.now
+	}
 	client, constrained := w.as(t), w.own != w.now
 	for _, n := range s.Needs {
 		if constrained {
 			break // not even to ask is allowed; the request itself is made below
 		}
-		eventually(t, fmt.Sprintf("%s is allowed for %s", n.Request, s.Name), func(context.Context) bool { return selfReview(t, client, n.Request) })
+		eventually(t, fmt.Sprintf("%s is allowed for %s", n.Request, s.Name), func(context.Context) bool { return selfReview(t, w.maker(t, client, n), n.Request) })
 	}
 	defer func() {
+		if s.For != nil {
+			w.now = w.known[s.For.String()]
+		}
+		w.last = s.To.String()
+		w.known[w.last] = w.now
 		switch {
 		case s.Name == "impersonate-constrained":
 		case constrained && s.To.Subject == nil:
@@ -106,7 +130,7 @@ func (w *walker) take(t *testing.T, s Step) {
 	case "mutate-requests":
 		w.hook(t, client)
 	case "mutate-requests-by-policy":
-		w.mutate(t, client)
+		w.mutate(t, client, s)
 	default:
 		t.Fatalf("the test does not know how to walk %s", s.Name)
 	}
@@ -200,7 +224,8 @@ func (w *walker) makeTokenSecret(t *testing.T, client kubernetes.Interface, s St
 		must(t, err)
 		secret.Name = first.Name
 	}
-	w.now = w.bearer(w.secretToken(t, client, Request{Verb: "get", Namespace: account.Namespace, Name: secret.Name}))
+	reader := w.maker(t, client, s.Needs[len(s.Needs)-1])
+	w.now = w.bearer(w.secretToken(t, reader, Request{Verb: "get", Namespace: account.Namespace, Name: secret.Name}))
 }
 
 // self is the user that the credentials are of, as a binding names it.
@@ -288,7 +313,7 @@ func (w *walker) certificate(t *testing.T, client kubernetes.Interface, s Step) 
 	}
 	request, err := x509.CreateCertificateRequest(crand.Reader, &x509.CertificateRequest{Subject: name}, key)
 	must(t, err)
-	csr, err := client.CertificatesV1().CertificateSigningRequests().Create(ctx, &certificatesv1.CertificateSigningRequest{ObjectMeta: metav1.ObjectMeta{Name: w.id},
+	csr, err := w.maker(t, client, s.Needs[0]).CertificatesV1().CertificateSigningRequests().Create(ctx, &certificatesv1.CertificateSigningRequest{ObjectMeta: metav1.ObjectMeta{Name: w.id},
 		Spec: certificatesv1.CertificateSigningRequestSpec{SignerName: signer, Usages: []certificatesv1.KeyUsage{certificatesv1.UsageClientAuth, certificatesv1.UsageDigitalSignature},
 			Request: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: request})}}, metav1.CreateOptions{})
 	must(t, err)
@@ -304,6 +329,7 @@ func (w *walker) certificate(t *testing.T, client kubernetes.Interface, s Step) 
 	}
 	must(t, err)
 	var certificate []byte
+	client = w.maker(t, client, s.Needs[3])
 	eventually(t, "the certificate is issued", func(ctx context.Context) bool {
 		if s.Needs[3].Verb == "list" {
 			list, err := client.CertificatesV1().CertificateSigningRequests().List(ctx, metav1.ListOptions{})
@@ -367,7 +393,7 @@ func (w *walker) runAs(t *testing.T, client kubernetes.Interface, s Step) {
 
 // mutate writes a policy that adds the walker to a binding, which an administrator then
 // makes for somebody else.
-func (w *walker) mutate(t *testing.T, client kubernetes.Interface) {
+func (w *walker) mutate(t *testing.T, client kubernetes.Interface, s Step) {
 	t.Helper()
 	ctx, me, name := t.Context(), w.self(t, client), w.id+"-made-later"
 	fail, never := admissionv1.Fail, admissionv1.NeverReinvocationPolicy
@@ -378,6 +404,7 @@ func (w *walker) mutate(t *testing.T, client kubernetes.Interface) {
 			Expression: fmt.Sprintf(`[JSONPatch{op: "add", path: "/subjects/-", value: {"apiGroup": %q, "kind": "User", "name": %q}}]`, apiGroup, me.Name)}}}}}
 	_, err := client.AdmissionregistrationV1().MutatingAdmissionPolicies().Create(ctx, policy, metav1.CreateOptions{})
 	must(t, err)
+	client = w.maker(t, client, s.Needs[1])
 	binding := &admissionv1.MutatingAdmissionPolicyBinding{ObjectMeta: metav1.ObjectMeta{Name: w.id}, Spec: admissionv1.MutatingAdmissionPolicyBindingSpec{PolicyName: w.id}}
 	_, err = client.AdmissionregistrationV1().MutatingAdmissionPolicyBindings().Create(ctx, binding, metav1.CreateOptions{})
 	must(t, err)

@@ -17,7 +17,48 @@ func dump(w *model.World) string {
 }
 
 // twinGenerator makes small random worlds, in which names meet.
-type twinGenerator struct{ *rand.Rand }
+type twinGenerator struct {
+	*rand.Rand
+	// split gives what does more together to several accounts.
+	split bool
+}
+
+// addSplit has a user become two accounts of a namespace, each of which may do a part of
+// what does more together, there or in the whole cluster.
+func (g *twinGenerator) addSplit(add func(apiVersion, kind, namespace, name string, content map[string]any), ref func(kind, name string) map[string]any) {
+	const v1 = apiGroup + "/v1"
+	ns := g.one("c", "c", "c", "a") // one of c is cluster admin
+	set := splitSets[g.IntN(len(splitSets))]
+	parts := [][]any{{}, {}}
+	for n := range parts {
+		for _, i := range set[n] {
+			rule := g.rule(i)
+			if g.IntN(2) == 0 {
+				delete(rule, "resourceNames")
+			}
+			parts[n] = append(parts[n], rule)
+		}
+	}
+	kind, in := "Role", ns
+	if g.IntN(2) == 0 {
+		kind, in = "ClusterRole", ""
+	}
+	mint := g.rule(0)
+	mint["resourceNames"] = []any{"x", "y"}
+	for n, rules := range append(parts, []any{mint}) {
+		name, kind, in := fmt.Sprint("part", n), kind, in
+		subject := map[string]any{"kind": "ServiceAccount", "namespace": ns, "name": twinNames[n]}
+		if n == 2 {
+			kind, in, subject = "Role", ns, map[string]any{"kind": "User", "name": "u"}
+		}
+		add(v1, kind, in, name, map[string]any{"rules": rules})
+		add(v1, kind+"Binding", in, name, map[string]any{"roleRef": ref(kind, name), "subjects": []any{subject}})
+		if n < 2 {
+			add("v1", "ServiceAccount", ns, twinNames[n], map[string]any{})
+		}
+	}
+	add("v1", "Secret", ns, "s2", map[string]any{"type": "kubernetes.io/service-account-token", "annotations": map[string]any{"kubernetes.io/service-account.name": g.one(twinNames...)}})
+}
 
 func (g *twinGenerator) one(from ...string) string { return from[g.IntN(len(from))] }
 
@@ -41,8 +82,10 @@ var (
 		"/secrets impersonate-on:user-info:get", "/pods impersonate-on:user-info:create", "*/* *",
 	}
 	// twinSets are rules that do more together.
-	twinSets  = [][]int{{1, 3}, {2, 4}, {3, 4, 1}, {20, 21}, {22, 21}, {23, 24}, {23, 25}, {23, 25, 24}, {26, 27}, {28, 30}, {28, 31}, {28, 30, 31}, {28, 32}, {29, 32}, {28, 33}, {29, 34}, {35, 36, 37, 38}, {39}, {40}, {41, 43}, {42, 43}, {0, 5}, {44, 47}, {44, 45, 53}, {44, 45, 54}, {46, 50}, {46, 48, 49}, {46, 51}, {46, 52}}
-	twinNamed = []string{"x", "y", "r0", "r1", "c0", "c1", "c2", "cb0", "rb0", "p", "s", "u", "dev", "system:masters", "cluster-admin", "kubernetes.io/*", ""}
+	twinSets = [][]int{{1, 3}, {2, 4}, {3, 4, 1}, {20, 21}, {22, 21}, {23, 24}, {23, 25}, {23, 25, 24}, {26, 27}, {28, 30}, {28, 31}, {28, 30, 31}, {28, 32}, {29, 32}, {28, 33}, {29, 34}, {35, 36, 37, 38}, {39}, {40}, {41, 43}, {42, 43}, {0, 5}, {44, 47}, {44, 45, 53}, {44, 45, 54}, {46, 50}, {46, 48, 49}, {46, 51}, {46, 52}}
+	// splitSets are rules that do more together even where several accounts have them.
+	splitSets = [][2][]int{{{1}, {3}}, {{3}, {2}}, {{23, 24}, {1}}, {{23, 25}, {1}}, {{26, 27}, {2}}, {{35}, {36, 37, 38}}, {{37, 38}, {35, 36}}, {{41}, {43}}, {{43}, {42}}, {{28, 30}, {24}}, {{28, 31}, {23}}, {{28, 32}, {1}}}
+	twinNamed = []string{"x", "y", "r0", "r1", "c0", "c1", "c2", "part0", "part1", "cb0", "rb0", "p", "s", "u", "dev", "system:masters", "cluster-admin", "kubernetes.io/*", ""}
 )
 
 func (g *twinGenerator) rule(i int) map[string]any {
@@ -63,6 +106,9 @@ func (g *twinGenerator) rule(i int) map[string]any {
 
 func (g *twinGenerator) rules() []any {
 	var out []any
+	if g.split && g.IntN(4) > 0 {
+		return out // little else, so that the parts are needed
+	}
 	for range g.IntN(3) {
 		set := []int{g.IntN(len(twinRules) - 1)}
 		switch n := g.IntN(24); {
@@ -123,6 +169,9 @@ func (g *twinGenerator) world() *model.World {
 		return map[string]any{"apiGroup": apiGroup, "kind": kind, "name": name}
 	}
 	account := map[string]any{"kind": "ServiceAccount", "namespace": "c", "name": g.one(twinNames...)}
+	if g.split {
+		account["name"] = "default"
+	}
 	add(v1, "ClusterRoleBinding", "", "cb0", map[string]any{"roleRef": ref("ClusterRole", "cluster-admin"), "subjects": []any{account}})
 	add(v1, "ClusterRoleBinding", "", "cb1", map[string]any{"roleRef": ref("ClusterRole", g.one("c0", "c1", "c2", "missing", "missing", "missing", "missing")), "subjects": g.subjects()})
 	for _, ns := range twinNamespaces {
@@ -150,6 +199,9 @@ func (g *twinGenerator) world() *model.World {
 		if g.IntN(2) == 0 {
 			add("batch/v1", "CronJob", ns, g.one("x", "y"), map[string]any{"spec": map[string]any{}})
 		}
+	}
+	if g.split {
+		g.addSplit(add, ref)
 	}
 	for _, kind := range []string{"MutatingWebhookConfiguration", "MutatingAdmissionPolicy"} {
 		if g.IntN(2) == 0 {
