@@ -186,8 +186,10 @@ func TestRatchet(t *testing.T) {
 			if old["kind"] != now["kind"] {
 				continue
 			}
-			if namespace, ok, _ := unstructured.NestedString(old, "metadata", "namespace"); ok {
-				_ = unstructured.SetNestedField(now, namespace, "metadata", "namespace") // no update changes it
+			for _, key := range []string{"namespace", "name"} { // no update changes them
+				if value, ok, _ := unstructured.NestedString(old, "metadata", key); ok {
+					_ = unstructured.SetNestedField(now, value, "metadata", key)
+				}
 			}
 			was, is := judge(old), judge(now)
 			if got, want := p.judge(t, now, nil, "someone"), admission.Message(is); got != want {

@@ -9,8 +9,8 @@ import (
 )
 
 // BenchmarkLargeCluster judges 4,000 ClusterRoles and 20,000 RoleBindings in 1,000
-// namespaces by all controls of this package, and measures the time and memory of
-// one assessment.
+// namespaces by all controls of this package that judge a whole world, and measures
+// the time and memory of one assessment.
 func BenchmarkLargeCluster(b *testing.B) {
 	controls, err := Controls()
 	if err != nil {
@@ -21,7 +21,9 @@ func BenchmarkLargeCluster(b *testing.B) {
 		w := largeWorld()
 		b.StartTimer()
 		for _, c := range controls {
-			c.World(&check.Input{World: w, Version: 37})
+			if c.World != nil {
+				c.World(&check.Input{World: w, Version: 37})
+			}
 		}
 	}
 }

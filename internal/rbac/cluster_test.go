@@ -118,9 +118,12 @@ func TestFreshCluster(t *testing.T) {
 	if len(got) > 0 {
 		t.Errorf("findings in a fresh cluster:\n%s", strings.Join(got, "\n"))
 	}
-	for name, n := range out.Counts {
-		if n.Pass > 0 || n.NotApplicable == 0 {
-			t.Errorf("%s: %+v, want not applicable only", name, *n)
+	controls, err := Controls()
+	must(t, err)
+	for _, c := range controls {
+		// What judges single objects knows none of Kubernetes' own, and passes them.
+		if n := out.Counts[c.Name]; c.World != nil && (n.Pass > 0 || n.NotApplicable == 0) {
+			t.Errorf("%s: %+v, want not applicable only", c.Name, *n)
 		}
 	}
 }

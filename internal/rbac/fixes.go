@@ -55,14 +55,38 @@ const ordinaryVerbs = `["get", "list", "watch", "create", "update", "patch", "de
 // nameVerbs is the fix of rules that grant all verbs on named resources, in the
 // groups that the control minds.
 func nameVerbs() *check.ObjectPolicy {
+	return ruleFix("verbs",
+		`"*" in $verbs && size($resources) > 0 && !("*" in $resources) && size($names) == 0 && `+inGroups(),
+		`$verbs.filter(v, v != "*") + `+ordinaryVerbs+`.filter(v, !(v in $verbs))`,
+		clusterRoleKind, roleKind)
+}
+
+// inGroups is true of rules in the groups of Kubernetes.
+func inGroups() string {
 	groups := slices.Sorted(maps.Keys(kubernetesGroups))
 	for i, g := range groups {
 		groups[i] = strconv.Quote(g)
 	}
+	return `$groups.exists(g, g in [` + strings.Join(groups, ", ") + `])`
+}
+
+// deleteOneByOne is the fix that takes deletecollection away, but not delete. What *
+// grants is left to the fix of wildcards.
+func deleteOneByOne() *check.ObjectPolicy {
 	return ruleFix("verbs",
-		`"*" in $verbs && size($resources) > 0 && !("*" in $resources) && size($names) == 0 && $groups.exists(g, g in [`+strings.Join(groups, ", ")+`])`,
-		`$verbs.filter(v, v != "*") + `+ordinaryVerbs+`.filter(v, !(v in $verbs))`,
-		clusterRoleKind, roleKind)
+		`"deletecollection" in $verbs && size($resources) > 0 && size($names) == 0 && `+inGroups(),
+		`$verbs.filter(v, v != "deletecollection")`,
+		clusterRoleKind)
+}
+
+// keepAttributes is the fix that takes away who chooses the UID and extra fields.
+func keepAttributes() *check.ObjectPolicy {
+	const chosen = `(s == "uids" || s.startsWith("userextras/") && s != "userextras/*")`
+	return ruleFix("resources",
+		`size($names) == 0 && !("*" in $resources) && $verbs.exists(v, v in ["impersonate", "*"]) && $groups.exists(g, g in ["authentication.k8s.io", "*"]) &&
+    $resources.exists(s, `+chosen+`)`,
+		`$resources.filter(s, !`+chosen+`)`,
+		clusterRoleKind)
 }
 
 // kubeletEndpoints is the fix that grants what the kubelet knows one by one in place

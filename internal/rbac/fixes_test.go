@@ -67,6 +67,7 @@ func TestRuleFixes(t *testing.T) {
 		"pods":       {&noPodExec, anyOf(enterPods)(37), opens, ""},
 		"kubelets":   {&noNodeProxy, anyOf(reachKubelets)(37), func(q request) bool { return q.resource == "nodes/proxy" }, "nodes/metrics"},
 		"verbs":      {&noWildcardVerbs, findWildcardVerbs, beyondOrdinary, ""},
+		"collection": {&noCollectionDeletion, deletesCollections, func(q request) bool { return q.verb == "deletecollection" }, ""},
 		"escalation": {&noEscalationVerbs, anyOf(escalate)(37), beyondOrdinary, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -96,7 +97,7 @@ func TestRuleFixes(t *testing.T) {
 					}
 				}
 				for _, r := range after {
-					if named := !slices.Contains(r.Resources, "*") && !slices.Contains(r.Resources, "*/proxy"); named && len(c.find(&r, kind == clusterRoleKind)) > 0 {
+					if named := !slices.Contains(r.Resources, "*") && !slices.Contains(r.Resources, "*/proxy"); named && len(c.find(&r, &reach{everywhere: kind == clusterRoleKind})) > 0 {
 						t.Fatalf("still found: %s\nof %s", mustJSON(t, r), mustJSON(t, before))
 					}
 				}

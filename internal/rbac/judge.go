@@ -27,24 +27,26 @@ const (
 type rolesControl struct {
 	scope scope
 	find  detector
+	// ways are set instead of find where it takes more than one permission.
+	ways []combination
 	// rolesOnly leaves out bindings to roles of Kubernetes itself.
 	rolesOnly bool
 }
 
-// detector returns how to find what is wrong with a rule that is held in the whole
-// cluster, or in some namespaces. Version is the minor version of Kubernetes 1.
+// detector returns how to find what is wrong with a rule for who holds it where.
+// Version is the minor version of Kubernetes 1.
 type detector func(version int) find
 
-type find func(r *rbacv1.PolicyRule, everywhere bool) []hit
+type find func(r *rbacv1.PolicyRule, held *reach) []hit
 
 // anyOf finds powers.
 func anyOf(powers func(version int) []power) detector {
 	return func(version int) find {
 		all := powers(version)
-		return func(r *rbacv1.PolicyRule, everywhere bool) []hit {
+		return func(r *rbacv1.PolicyRule, held *reach) []hit {
 			var hits []hit
 			for i := range all {
-				if all[i].clusterScoped && !everywhere {
+				if !held.reaches(&all[i]) {
 					continue
 				}
 				if h, ok := all[i].find(r); ok {
@@ -67,7 +69,9 @@ type reach struct {
 	everywhere bool
 	namespaces []string
 	bindings   []*binding
-	evidence   []finding.Evidence
+	// subjects are those of the bindings that matter, where not all do.
+	subjects []Subject
+	evidence []finding.Evidence
 }
 
 // newReach finds out who holds a role. Where not every binding is seen, a role that
@@ -103,7 +107,15 @@ func (r *reach) within(s scope) bool {
 	return s == anywhere || r.everywhere == (s == everyNamespace)
 }
 
+// reaches reports whether what a power is about is in the reach.
+func (r *reach) reaches(p *power) bool {
+	return r.everywhere || !p.clusterScoped && (p.namespace == "" || slices.Contains(r.namespaces, p.namespace))
+}
+
 func (r *reach) who() string {
+	if len(r.subjects) > 0 {
+		return enumerate(r.subjects)
+	}
 	if len(r.bindings) == 0 {
 		return "whoever is bound to it"
 	}
@@ -147,28 +159,38 @@ func evidence(bindings []*binding) []finding.Evidence {
 
 func (c rolesControl) judge(in *check.Input) []check.Judgement {
 	ix := facts.Of(in.World)
-	find := c.find(in.Version)
+	search := c.newSearch(ix, in.Version)
 	out := make([]check.Judgement, 0, len(ix.given))
 	for _, r := range ix.given {
-		out = append(out, c.judgeRole(r, find))
+		out = append(out, c.judgeRole(r, search))
 	}
 	if c.rolesOnly {
 		return out
 	}
-	for _, b := range ix.bindings {
-		if r := ix.roles[b.role]; b.problem == "" && !b.system && r != nil && r.system && !userFacing[r.roleKey] {
-			out = append(out, c.judgeBinding(ix, b, r, find))
-		}
+	for _, b := range toSystemRoles.Of(in.World) {
+		out = append(out, c.judgeBinding(b, ix.roles[b.role], search))
 	}
 	return out
 }
+
+// toSystemRoles are the bindings that are not Kubernetes' own, to roles that are.
+var toSystemRoles = model.NewFact(func(w *model.World) []*binding {
+	ix := facts.Of(w)
+	var out []*binding
+	for _, b := range ix.bindings {
+		if r := ix.roles[b.role]; b.problem == "" && !b.system && r != nil && r.system && !userFacing[r.roleKey] {
+			out = append(out, b)
+		}
+	}
+	return out
+})
 
 // userFacing are the roles that Kubernetes gives to people. Within a namespace
 // they are meant for just what they grant; in the whole cluster
 // no-cluster-admin-bindings judges them.
 var userFacing = map[roleKey]bool{{"", "cluster-admin"}: true, {"", "admin"}: true, {"", "edit"}: true, {"", "view"}: true}
 
-func (c rolesControl) judgeRole(r *role, find find) check.Judgement {
+func (c rolesControl) judgeRole(r *role, search *search) check.Judgement {
 	if r.problem != "" {
 		return check.Unobserved(r.object, "%s", r.problem)
 	}
@@ -181,12 +203,12 @@ func (c rolesControl) judgeRole(r *role, find find) check.Judgement {
 	}
 	var violations []check.Violation
 	for _, rule := range r.judged {
-		hits := find(rule.PolicyRule, held.everywhere)
-		if len(hits) == 0 || grantedAnyway(r, find, hits, held.everywhere) {
+		hits, by := search.find(rule.PolicyRule, r, held)
+		if len(hits) == 0 || search.grantedAnyway(r, hits, held) {
 			continue
 		}
 		violations = append(violations, check.Violation{Path: rule.path(hits[0]), Part: rule.at.String(),
-			Detail: fmt.Sprintf("%s may %s %s", held.who(), mayAll(hits), held.where())})
+			Detail: fmt.Sprintf("%s may %s %s", by.who(), mayAll(hits), by.where())})
 	}
 	j := check.Failed(r.object, violations...)
 	j.Evidence = held.evidence
@@ -195,45 +217,23 @@ func (c rolesControl) judgeRole(r *role, find find) check.Judgement {
 
 // judgeBinding judges a binding to a role that Kubernetes made for itself, whose
 // rules nobody can change: what is wrong, if anything, is who is bound.
-func (c rolesControl) judgeBinding(ix *index, b *binding, r *role, find find) check.Judgement {
+func (c rolesControl) judgeBinding(b *binding, r *role, search *search) check.Judgement {
 	held := &reach{everywhere: b.namespace == "", namespaces: []string{b.namespace}, bindings: []*binding{b}}
 	if !held.within(c.scope) || len(b.subjects) == 0 {
 		return check.Passed(b.object)
 	}
 	var all []hit
-	for _, rule := range ix.rules(r) {
-		all = append(all, find(&rule, held.everywhere)...)
+	by := held
+	for _, rule := range search.index.rules(r) {
+		if hits, who := search.find(&rule, r, held); len(hits) > 0 {
+			all, by = append(all, hits...), who
+		}
 	}
 	if len(all) == 0 {
 		return check.Passed(b.object)
 	}
 	return check.Failed(b.object, check.Violation{Path: model.Path(nil).Keys("roleRef", "name"), Part: wholeBinding,
-		Detail: fmt.Sprintf("%s may %s %s by the role %s", held.who(), mayAll(all), held.where(), r.name)})
-}
-
-// grantedAnyway reports whether a role adds nothing: it is only ever aggregated
-// into default roles, and they all grant the same already.
-func grantedAnyway(r *role, find find, hits []hit, everywhere bool) bool {
-	if len(r.parents) == 0 || len(r.bindings) > 0 {
-		return false
-	}
-	for _, p := range r.parents {
-		if !p.system {
-			return false
-		}
-		granted := map[string]bool{}
-		for _, leaf := range p.systemLeaves {
-			for _, rule := range leaf.stored {
-				for _, h := range find(&rule, everywhere) {
-					granted[h.may] = true
-				}
-			}
-		}
-		if slices.ContainsFunc(hits, func(h hit) bool { return !granted[h.may] }) {
-			return false
-		}
-	}
-	return true
+		Detail: fmt.Sprintf("%s may %s %s by the role %s", by.who(), mayAll(all), by.where(), r.name)})
 }
 
 // judgedRule is a rule with the place that a finding about it points at.

@@ -5,11 +5,19 @@ import (
 	"bulkhead.dev/bulkhead/internal/finding"
 )
 
-func writeAdmission(int) []power {
-	return []power{{verbs: []string{"create", "update", "patch", "delete", "deletecollection"}, group: "admissionregistration.k8s.io",
-		resources: []string{"mutatingwebhookconfigurations", "validatingwebhookconfigurations", "validatingadmissionpolicies", "validatingadmissionpolicybindings",
-			"mutatingadmissionpolicies", "mutatingadmissionpolicybindings"},
-		clusterScoped: true, may: "change what admission refuses, alters and reads"}}
+// From these minor versions of Kubernetes 1 on the API server judges by admission
+// policies without being asked to.
+const validatingPoliciesSince, mutatingPoliciesSince = 30, 36
+
+func writeAdmission(version int) []power {
+	resources := []string{"mutatingwebhookconfigurations", "validatingwebhookconfigurations"}
+	if version >= validatingPoliciesSince {
+		resources = append(resources, "validatingadmissionpolicies", "validatingadmissionpolicybindings")
+	}
+	if version >= mutatingPoliciesSince {
+		resources = append(resources, "mutatingadmissionpolicies", "mutatingadmissionpolicybindings")
+	}
+	return []power{{verbs: alterVerbs, group: admissionGroup, resources: resources, clusterScoped: true, may: "change what admission refuses, alters and reads"}}
 }
 
 var noAdmissionWriters = check.Control{

@@ -11,7 +11,7 @@ import (
 // approveClients minds the signers whose certificates the API server takes as
 // proof of who somebody is, and no others.
 func approveClients(int) []power {
-	return []power{{verbs: []string{"approve"}, group: "certificates.k8s.io", resources: []string{"signers"}, clusterScoped: true,
+	return []power{{verbs: []string{"approve"}, group: certificatesGroup, resources: []string{"signers"}, clusterScoped: true,
 		named: func(names []string) bool {
 			return slices.ContainsFunc(names, func(n string) bool {
 				return n == "kubernetes.io/*" || strings.HasPrefix(n, "kubernetes.io/kube-apiserver-client")

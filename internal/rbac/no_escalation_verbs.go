@@ -2,7 +2,6 @@ package rbac
 
 import (
 	"slices"
-	"strings"
 
 	"bulkhead.dev/bulkhead/internal/check"
 	"bulkhead.dev/bulkhead/internal/finding"
@@ -12,22 +11,21 @@ import (
 // not have, and the one that makes a request as somebody else.
 func escalate(int) []power {
 	escalate, bind, impersonate := []string{"escalate"}, []string{"bind"}, []string{"impersonate"}
-	// A role that is named can be filled with anything just as well.
-	anyName := func([]string) bool { return true }
 	// Who may bind view and edit, and no more, hands out no more than those.
 	clusterAdmin := func(names []string) bool { return slices.Contains(names, "cluster-admin") }
-	system := func(names []string) bool {
-		return slices.ContainsFunc(names, func(n string) bool { return strings.HasPrefix(n, "system:") })
-	}
 	return []power{
-		{verbs: escalate, group: apiGroup, resources: []string{"roles"}, named: anyName, byVerb: true, may: "write roles that grant more than they have"},
-		{verbs: escalate, group: apiGroup, resources: []string{"clusterroles"}, named: anyName, byVerb: true, clusterScoped: true, may: "write roles that grant more than they have"},
+		// A role that is named can be filled with anything just as well.
+		{verbs: escalate, group: apiGroup, resources: []string{"roles"}, named: ofAnyName, byVerb: true, may: "write roles that grant more than they have"},
+		{verbs: escalate, group: apiGroup, resources: []string{"clusterroles"}, named: ofAnyName, byVerb: true, clusterScoped: true, may: "write roles that grant more than they have"},
 		// In a namespace too a RoleBinding may bind a ClusterRole.
 		{verbs: bind, group: apiGroup, resources: []string{"roles", "clusterroles"}, named: clusterAdmin, byVerb: true, may: "bind roles that grant more than they have"},
-		{verbs: impersonate, resources: []string{"users", "groups"}, named: system, byVerb: true, clusterScoped: true, may: "act as any user"},
+		{verbs: impersonate, resources: []string{"users", "groups"}, named: systemNames, byVerb: true, clusterScoped: true, may: "act as any user"},
 		{verbs: impersonate, resources: []string{"serviceaccounts"}, byVerb: true, may: "act as any ServiceAccount"},
 	}
 }
+
+// lesserImpersonation is what a rule may grant that lets its holder act as anybody.
+var lesserImpersonation = []string{"no-constrained-impersonation", "no-impersonated-attributes"}
 
 const escalationNote = "A controller that hands out roles with more rights than it has, or acts for others, is refused: operators that install others, " +
 	"proxies that log users in. Let it bind roles, or act for accounts, that resourceNames lists. " +
@@ -43,7 +41,7 @@ var noEscalationVerbs = check.Control{
 		FixSafety: finding.FixRisky,
 	},
 	FixNote:  escalationNote,
-	Subsumes: wildcardControls,
+	Subsumes: slices.Concat(wildcardControls, lesserImpersonation),
 	Needs:    grantKinds,
 	World:    rolesControl{scope: everyNamespace, find: anyOf(escalate)}.judge,
 	Fix:      takeEscalation(),

@@ -1,6 +1,8 @@
 package rbac
 
 import (
+	"slices"
+
 	"bulkhead.dev/bulkhead/internal/check"
 	"bulkhead.dev/bulkhead/internal/finding"
 )
@@ -14,7 +16,7 @@ var noEscalationVerbsInNamespace = check.Control{
 		FixSafety: finding.FixRisky,
 	},
 	FixNote:  escalationNote,
-	Subsumes: wildcardControls,
+	Subsumes: slices.Concat(wildcardControls, lesserImpersonation),
 	Needs:    grantKinds,
 	World:    rolesControl{scope: someNamespaces, find: anyOf(escalate)}.judge,
 	Fix:      takeEscalation(),

@@ -9,7 +9,7 @@ import (
 	"bulkhead.dev/bulkhead/internal/finding"
 )
 
-func findFullAccess(r *rbacv1.PolicyRule, _ bool) []hit {
+func findFullAccess(r *rbacv1.PolicyRule, _ *reach) []hit {
 	if !fullAccess(*r) {
 		return nil
 	}
@@ -25,7 +25,7 @@ var noFullAccessRoles = check.Control{
 		FixSafety: finding.FixManual,
 	},
 	FixNote: "Decide what the holder has to do; the audit log tells.",
-	Subsumes: slices.Concat(wildcardControls, []string{
+	Subsumes: slices.Concat(wildcardControls, lesserControls, []string{
 		"no-admission-writers", "no-csr-approval", "no-escalation-verbs", "no-escalation-verbs-in-namespace", "no-node-proxy", "no-pod-creators",
 		"no-pod-exec", "no-secret-readers", "no-secret-readers-in-namespace", "no-token-minting", "no-volume-creators"}),
 	Needs: grantKinds,

@@ -9,7 +9,7 @@ import (
 // that get is enough to run commands.
 func reachKubelets(int) []power {
 	return []power{{verbs: []string{"get", "create", "update", "patch", "delete"}, resources: []string{"nodes/proxy"}, clusterScoped: true,
-		named: func([]string) bool { return true }, may: "run commands in every pod through the kubelets"}}
+		named: ofAnyName, may: "run commands in every pod through the kubelets"}}
 }
 
 var noNodeProxy = check.Control{

@@ -1,6 +1,8 @@
 package rbac
 
 import (
+	"slices"
+
 	"bulkhead.dev/bulkhead/internal/check"
 	"bulkhead.dev/bulkhead/internal/finding"
 )
@@ -24,7 +26,7 @@ var noPodCreators = check.Control{
 		FixSafety: finding.FixManual,
 	},
 	FixNote:  "Decide which namespaces the holder deploys to.",
-	Subsumes: wildcardControls,
+	Subsumes: slices.Concat(wildcardControls, lesserControls),
 	Needs:    grantKinds,
 	World:    rolesControl{scope: everyNamespace, find: anyOf(startPods)}.judge,
 	Examples: check.Examples{

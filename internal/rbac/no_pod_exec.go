@@ -1,17 +1,15 @@
 package rbac
 
 import (
+	"slices"
+
 	"bulkhead.dev/bulkhead/internal/check"
 	"bulkhead.dev/bulkhead/internal/finding"
 )
 
-// lastExecByGet is the last minor version in which get alone opens a stream to a
-// pod by WebSocket; from then on create is asked for as well.
-const lastExecByGet = 34
-
 func enterPods(version int) []power {
 	stream := []string{"create"}
-	if version <= lastExecByGet {
+	if version <= execByGetUntil {
 		stream = append(stream, "get")
 	}
 	return []power{
@@ -33,7 +31,7 @@ var noPodExec = check.Control{
 	},
 	FixNote: "kubectl exec, attach, cp, debug, port-forward and proxy are refused to the holder, and so is a program that starts commands in pods, " +
 		"a CI runner or a backup for instance. Where a wildcard or a role of Kubernetes grants it, decide what the holder needs.",
-	Subsumes: wildcardControls,
+	Subsumes: slices.Concat(wildcardControls, lesserControls),
 	Needs:    grantKinds,
 	World:    rolesControl{scope: anywhere, find: anyOf(enterPods)}.judge,
 	Fix:      closePods(),

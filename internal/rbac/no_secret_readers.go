@@ -1,6 +1,8 @@
 package rbac
 
 import (
+	"slices"
+
 	"bulkhead.dev/bulkhead/internal/check"
 	"bulkhead.dev/bulkhead/internal/finding"
 )
@@ -19,7 +21,7 @@ var noSecretReaders = check.Control{
 		FixSafety: finding.FixManual,
 	},
 	FixNote:  "Decide which Secrets the holder needs, in which namespaces.",
-	Subsumes: wildcardControls,
+	Subsumes: slices.Concat(wildcardControls, []string{"no-token-secrets"}),
 	Needs:    grantKinds,
 	World:    rolesControl{scope: everyNamespace, find: anyOf(readSecrets)}.judge,
 	Examples: check.Examples{

@@ -1,6 +1,8 @@
 package rbac
 
 import (
+	"slices"
+
 	"bulkhead.dev/bulkhead/internal/check"
 	"bulkhead.dev/bulkhead/internal/finding"
 )
@@ -14,7 +16,7 @@ var noSecretReadersInNamespace = check.Control{
 		FixSafety: finding.FixManual,
 	},
 	FixNote:  "Decide which Secrets the holder needs.",
-	Subsumes: wildcardControls,
+	Subsumes: slices.Concat(wildcardControls, []string{"no-token-secrets-in-namespace"}),
 	Needs:    grantKinds,
 	World:    rolesControl{scope: someNamespaces, find: anyOf(readSecrets)}.judge,
 	Examples: check.Examples{

@@ -10,8 +10,8 @@ import (
 	"bulkhead.dev/bulkhead/internal/finding"
 )
 
-func findWildcardResources(r *rbacv1.PolicyRule, everywhere bool) []hit {
-	if i := slices.Index(r.NonResourceURLs, rbacv1.NonResourceAll); i >= 0 && everywhere {
+func findWildcardResources(r *rbacv1.PolicyRule, held *reach) []hit {
+	if i := slices.Index(r.NonResourceURLs, rbacv1.NonResourceAll); i >= 0 && held.everywhere {
 		return []hit{{"nonResourceURLs", i, "ask for every path of the API server"}}
 	}
 	i := slices.Index(r.Resources, rbacv1.ResourceAll)
@@ -46,9 +46,10 @@ var noWildcardResources = check.Control{
 		Remedy:    "List the resources that are used.",
 		FixSafety: finding.FixManual,
 	},
-	FixNote: "Decide which resources the holder uses; the audit log tells.",
-	Needs:   grantKinds,
-	World:   rolesControl{scope: anywhere, find: inAnyVersion(findWildcardResources), rolesOnly: true}.judge,
+	FixNote:  "Decide which resources the holder uses; the audit log tells.",
+	Subsumes: []string{"no-collection-deletion", "no-wildcard-groups"},
+	Needs:    grantKinds,
+	World:    rolesControl{scope: anywhere, find: inAnyVersion(findWildcardResources), rolesOnly: true}.judge,
 	Examples: check.Examples{
 		Bad: []string{`apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRole

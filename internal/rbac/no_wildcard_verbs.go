@@ -28,7 +28,7 @@ func inKubernetesGroups(r *rbacv1.PolicyRule) bool {
 
 // findWildcardVerbs leaves rules for all resources to no-wildcard-resources and
 // no-full-access-roles, and rules for single objects alone.
-func findWildcardVerbs(r *rbacv1.PolicyRule, _ bool) []hit {
+func findWildcardVerbs(r *rbacv1.PolicyRule, _ *reach) []hit {
 	i := slices.Index(r.Verbs, rbacv1.VerbAll)
 	if i < 0 || len(r.Resources) == 0 || len(r.ResourceNames) > 0 || slices.Contains(r.Resources, rbacv1.ResourceAll) || !inKubernetesGroups(r) {
 		return nil
@@ -54,9 +54,10 @@ var noWildcardVerbs = check.Control{
 	},
 	FixNote: "The holder keeps get, list, watch, create, update, patch and delete, and is refused deletecollection and the verbs of single resources, " +
 		"such as bind, escalate, impersonate, approve and use: add the one that it needs. It may still do more than it does; the audit log tells.",
-	Needs: grantKinds,
-	World: rolesControl{scope: anywhere, find: inAnyVersion(findWildcardVerbs), rolesOnly: true}.judge,
-	Fix:   nameVerbs(),
+	Subsumes: []string{"no-collection-deletion", "no-wildcard-groups"},
+	Needs:    grantKinds,
+	World:    rolesControl{scope: anywhere, find: inAnyVersion(findWildcardVerbs), rolesOnly: true}.judge,
+	Fix:      nameVerbs(),
 	Examples: check.Examples{
 		Bad: []string{`apiVersion: rbac.authorization.k8s.io/v1
 kind: Role

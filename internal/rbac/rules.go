@@ -35,13 +35,30 @@ func fullAccess(r rbacv1.PolicyRule) bool {
 		groupIndex(&r, "") >= 0 && len(r.ResourceNames) == 0
 }
 
+// What reads an object, what changes it, what makes one too, and what takes one away as well.
+var (
+	readVerbs   = []string{"get", "list", "watch"}
+	changeVerbs = []string{"update", "patch"}
+	writeVerbs  = []string{"create", "update", "patch"}
+	alterVerbs  = []string{"create", "update", "patch", "delete", "deletecollection"}
+)
+
+// ofAnyName is for powers that a rule for single objects grants as well.
+func ofAnyName([]string) bool { return true }
+
 // power is something that a rule may grant.
 type power struct {
-	verbs     []string
-	group     string
+	verbs []string
+	group string
+	// resources are nil for every resource of the group; of subresources only those
+	// that are named count.
 	resources []string
+	// prefix is that of further resources, whatever follows it but *.
+	prefix string
 	// clusterScoped resources are out of reach of what is granted in a namespace.
 	clusterScoped bool
+	// namespace is set where only objects of one namespace matter.
+	namespace string
 	// named says whether a rule that is limited to these names still grants the
 	// power; nil means that it does not.
 	named func(names []string) bool
@@ -65,6 +82,15 @@ func (p *power) find(r *rbacv1.PolicyRule) (hit, bool) {
 	}
 	verb := firstIndex(p.verbs, func(v string) int { return verbIndex(r, v) })
 	resource := firstIndex(p.resources, func(s string) int { return resourceIndex(r, s) })
+	if resource < 0 && p.prefix != "" {
+		resource = slices.IndexFunc(r.Resources, func(s string) bool {
+			key, ok := strings.CutPrefix(s, p.prefix)
+			return ok && key != "*"
+		})
+	}
+	if p.resources == nil {
+		resource = slices.IndexFunc(r.Resources, func(s string) bool { return !strings.Contains(s, "/") })
+	}
 	switch {
 	case verb < 0 || resource < 0:
 		return hit{}, false
