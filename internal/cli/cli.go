@@ -63,7 +63,7 @@ assessed, 3 something could not be read or observed.`,
 		root.Annotations = map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl bulkhead"}
 	}
 	root.CompletionOptions.HiddenDefaultCmd = false
-	root.AddCommand(newScan(env), newFix(env), newSnapshot(env), newReport(env), newDiff(env), newExplain(env), newControls(env), newRBACFor(env), newRBAC(env), newPolicy(env), newConvert(env), newVersion(env))
+	root.AddCommand(newScan(env), newFix(env), newSnapshot(env), newReport(env), newDiff(env), newExplain(env), newControls(env), newRBACFor(env), newRBAC(env), newNet(env), newPolicy(env), newConvert(env), newVersion(env))
 	root.AddCommand(newRenderers(env)...)
 	return root
 }

@@ -31,7 +31,7 @@ kubeconfig.`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(newWhoCan(env), newCan(env), newEscalations(env))
+	c.AddCommand(newWhoCan(env), newCan(env), newEscalations(env), newRBACFix(env), newRBACGraph(env), newRBACGenerate(env), newRBACCheck(env), newRBACLint(env), newRBACDiff(env))
 	return c
 }
 
@@ -40,6 +40,10 @@ type inquiry struct {
 	scanFlags
 	files  []string
 	format string
+	// forms are those of the answer, the first by default; where there are none, they are
+	// questionFormats.
+	forms      []string
+	outputFile string
 	// minor is the release of the input: 1.minor.
 	minor int
 }
@@ -50,7 +54,12 @@ var questionFormats = []string{"table", "json", "yaml"}
 func addInquiryFlags(fs *pflag.FlagSet, q *inquiry) {
 	fs.SortFlags = false
 	fs.StringArrayVarP(&q.files, "filename", "f", nil, "file, folder, chart or snapshot to ask of instead of the cluster, or - for standard input; repeatable")
-	fs.StringVarP(&q.format, "output", "o", "table", strings.Join(questionFormats, ", "))
+	if q.forms == nil {
+		q.forms = questionFormats
+	} else {
+		addOutputFile(fs, q)
+	}
+	fs.StringVarP(&q.format, "output", "o", q.forms[0], strings.Join(q.forms, ", "))
 	addChartFlags(fs, &q.helm)
 	fs.StringVar(&q.config, "config", "", "configuration file (default "+configName+" in the working folder, if there is one)")
 	addClusterFlags(fs, &q.live)
@@ -59,10 +68,12 @@ func addInquiryFlags(fs *pflag.FlagSet, q *inquiry) {
 // world reads the input of the question: one world of all that was named. More are
 // kinds to read beside those of RBAC.
 func (q *inquiry) world(ctx context.Context, env *Env, more ...model.GroupKind) (*model.World, error) {
-	if !slices.Contains(questionFormats, q.format) {
-		return nil, usageError{fmt.Errorf("unknown output format %q: use %s", q.format, strings.Join(questionFormats, ", "))}
+	if !slices.Contains(q.forms, q.format) {
+		return nil, usageError{fmt.Errorf("unknown output format %q: use %s", q.format, strings.Join(q.forms, ", "))}
 	}
-	q.profile, q.layers = "all", []string{string(finding.LayerRBAC)}
+	if q.profile = "all"; q.layers == nil {
+		q.layers = []string{string(finding.LayerRBAC)}
+	}
 	s, err := newScanOf(env, &q.scanFlags)
 	if err != nil {
 		return nil, err
@@ -80,18 +91,30 @@ func (q *inquiry) world(ctx context.Context, env *Env, more ...model.GroupKind) 
 	for _, p := range snapshot.Problems {
 		fmt.Fprintf(env.Stderr, "bulkhead: %s:%d: %s\n", p.Location.File, p.Location.Line, report.Printable(p.Message))
 	}
-	if len(snapshot.Worlds) == 1 {
-		return snapshot.Worlds[0], nil
+	// What could not be read may be anything that the answer depends on.
+	var unread []model.Unobserved
+	for _, p := range snapshot.Problems {
+		for _, gk := range append(rbac.Kinds(), more...) {
+			unread = append(unread, model.Unobserved{GroupKind: gk, Reason: p.Location.File + " could not be read"})
+		}
 	}
-	// A role of one input may be bound in another.
+	return joinWorlds(snapshot.Worlds, unread...), nil
+}
+
+// joinWorlds takes worlds together: a role of one input may be bound in another. Beside
+// what they lack, unread is missing.
+func joinWorlds(worlds []*model.World, unread ...model.Unobserved) *model.World {
+	if len(worlds) == 1 && len(unread) == 0 {
+		return worlds[0]
+	}
 	var objects []*model.Object
-	o := model.WorldOptions{Complete: true}
-	for _, w := range snapshot.Worlds {
+	o := model.WorldOptions{Complete: true, Unobserved: unread}
+	for _, w := range worlds {
 		objects = append(objects, w.Objects...)
 		o.Complete, o.Live = o.Complete && w.Complete, o.Live || w.Live
 		o.Unobserved = append(o.Unobserved, w.Coverage()...)
 	}
-	return model.NewWorld(objects, o), nil
+	return model.NewWorld(objects, o)
 }
 
 // access reads the input and says what of it grants nothing.

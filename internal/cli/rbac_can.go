@@ -24,7 +24,7 @@ type canFlags struct {
 }
 
 func newCan(env *Env) *cobra.Command {
-	q := &canFlags{}
+	q := &canFlags{inquiry: inquiry{forms: withPictures()}}
 	c := &cobra.Command{
 		Use:   "can SUBJECT [VERB RESOURCE[/SUBRESOURCE] [NAME] | VERB /URL]",
 		Short: "List what somebody may do, or ask whether they may do one thing",
@@ -47,7 +47,9 @@ roles or bindings could not be read and the answer would be no, it is 3.`,
 
   # in files
   bulkhead rbac can Group/dev -f deploy/ -o json`,
-		RunE: func(c *cobra.Command, args []string) error { return runCan(c.Context(), env, q, args) },
+		RunE: func(c *cobra.Command, args []string) error {
+			return q.toFile(env, func(env *Env) error { return runCan(c.Context(), env, q, args) })
+		},
 	}
 	fs := c.Flags()
 	fs.StringArrayVar(&q.groups, "in-group", nil, "a group that the subject is in; repeatable")
@@ -91,7 +93,12 @@ func runCan(ctx context.Context, env *Env, q *canFlags, args []string) error {
 		return err
 	}
 	grant, allowed, unknown := a.Can(who, *request)
-	if err := q.writeVerdict(env.Stdout, *request, subject, grant, allowed, unknown); err != nil || allowed {
+	if q.drawn() {
+		err = q.draw(env.Stdout, drawVerdict(a, *request, subject, grant, allowed, unknown))
+	} else {
+		err = q.writeVerdict(env.Stdout, *request, subject, grant, allowed, unknown)
+	}
+	if err != nil || allowed {
 		return err
 	}
 	return no(unknown)
@@ -189,11 +196,16 @@ func (q *canFlags) list(env *Env, a *rbac.Access, w *model.World, s rbac.Subject
 	if unknown == "" && namespace == "" {
 		unknown = unknownSomewhere(a, w)
 	}
-	if q.format == "table" {
+	switch {
+	case q.drawn():
+		if err := q.draw(env.Stdout, drawPermissions(a, s, permissions, namespace, unknown)); err != nil {
+			return err
+		}
+	case q.format == "table":
 		if err := writePermissions(env.Stdout, s, permissions); err != nil {
 			return err
 		}
-	} else {
+	default:
 		out := permissionsJSON{APIVersion: finding.APIVersion, Kind: "Permissions", Subject: s.String(), Groups: who.Groups, Permissions: []permissionJSON{}, Unknown: unknown}
 		for _, p := range permissions {
 			row := permissionJSON{p.Namespace, p.Group, p.Resource, p.ResourceNames, p.URL, p.Verbs, nil}

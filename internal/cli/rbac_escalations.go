@@ -22,7 +22,7 @@ type escalationsFlags struct {
 }
 
 func newEscalations(env *Env) *cobra.Command {
-	q := &escalationsFlags{}
+	q := &escalationsFlags{inquiry: inquiry{forms: withPictures()}}
 	c := &cobra.Command{
 		Use:   "escalations [SUBJECT]",
 		Short: "List who becomes cluster admin, and whom somebody can become",
@@ -47,7 +47,7 @@ where there may be more, because something could not be read.`,
 			if len(args) > 1 {
 				return usageError{errors.New("name one subject, or none for all: jane, Group/dev or sa/shop/web\nSee bulkhead rbac escalations --help")}
 			}
-			return runEscalations(c.Context(), env, q, args)
+			return q.toFile(env, func(env *Env) error { return runEscalations(c.Context(), env, q, args) })
 		},
 	}
 	fs := c.Flags()
@@ -80,6 +80,12 @@ func runEscalations(ctx context.Context, env *Env, q *escalationsFlags, args []s
 		found, unknown = e.From(subject, q.groups)
 	}
 	switch {
+	case q.drawn():
+		title := "Who becomes cluster admin"
+		if len(args) > 0 {
+			title = fmt.Sprintf("Whom %s can become", subject)
+		}
+		err = q.draw(env.Stdout, drawEscalations(a, title, found, unknown, len(args) > 0))
 	case q.format != "table":
 		err = answer(env.Stdout, q.format, newEscalationsJSON(a, found, unknown, len(args) > 0))
 	case len(args) > 0:
@@ -147,7 +153,14 @@ func writeChain(w io.Writer, e rbac.Escalation) {
 		if s.Waits {
 			waits = ", once somebody else writes something"
 		}
-		fmt.Fprintf(w, "  %d. %s: %s%s\n", i+1, s.Name, report.Printable(s.To.String()), waits)
+		as := ""
+		if i > 0 && s.By.String() != e.Steps[i-1].To.String() {
+			as = ", by " + s.By.String()
+		}
+		if s.For != nil {
+			as += ", for " + s.For.String()
+		}
+		fmt.Fprintf(w, "  %d. %s: %s%s%s\n", i+1, s.Name, report.Printable(s.To.String()), report.Printable(as), waits)
 		for _, n := range s.Needs {
 			fmt.Fprintf(w, "       %s, by %s\n", report.Printable(n.String()), report.Printable(neededChain(n)))
 		}
@@ -161,9 +174,11 @@ func writeChain(w io.Writer, e rbac.Escalation) {
 func neededChain(n rbac.Needed) string {
 	switch {
 	case n.Grant == nil && n.Given == nil:
-		return "what the step before gives"
+		return fmt.Sprintf("what step %d gives", n.Before)
 	case n.Grant == nil:
-		return fmt.Sprintf("%s %s, which the step before gives", n.Given.Kind, n.Given.Name)
+		return fmt.Sprintf("%s %s, which step %d gives", n.Given.Kind, n.Given.Name, n.Before)
+	case n.As != nil:
+		return fmt.Sprintf("%s, as %s", chain(*n.Grant), n.As)
 	}
 	return chain(*n.Grant)
 }
@@ -206,11 +221,8 @@ func writeBecomes(w io.Writer, s rbac.Subject, all []rbac.Escalation) error {
 	t := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
 	fmt.Fprintln(t, "STEPS\tBECOMES\tAS\tBY")
 	for _, e := range all {
-		as := s.String()
-		if len(e.Steps) > 1 {
-			as = e.Steps[len(e.Steps)-2].To.String()
-		}
 		last := e.Steps[len(e.Steps)-1]
+		as := last.By.String()
 		var needs []string
 		for _, n := range last.Needs {
 			needs = append(needs, fmt.Sprintf("%s (%s)", n.Request, neededChain(n)))
@@ -225,14 +237,19 @@ type neededJSON struct {
 	// By is nil where an earlier step of the chain has given it.
 	By    *grantJSON `json:"by,omitempty"`
 	Given string     `json:"given,omitempty"`
+	// As is who makes the request, where that is not who takes the step.
+	As string `json:"as,omitempty"`
 	// Impersonator says that it is who impersonates that needs it.
 	Impersonator bool `json:"impersonator,omitempty"`
 }
 
 type stepJSON struct {
 	*rbac.Primitive
+	By    string       `json:"by"`
 	Needs []neededJSON `json:"needs"`
 	To    string       `json:"to"`
+	// For is who gains by the step, where that is another than who takes it.
+	For string `json:"for,omitempty"`
 }
 
 type escalationJSON struct {
@@ -260,9 +277,15 @@ func newEscalationsJSON(a *rbac.Access, all []rbac.Escalation, unknown []string,
 		}
 		one := escalationJSON{Subject: newSubjectJSON(a, e.From), To: to, ClusterAdmin: e.ToAdmin(), Meant: e.Meant, Steps: []stepJSON{}}
 		for _, s := range e.Steps {
-			step := stepJSON{Primitive: s.Primitive, To: s.To.String()}
+			step := stepJSON{Primitive: s.Primitive, By: s.By.String(), To: s.To.String()}
+			if s.For != nil {
+				step.For = s.For.String()
+			}
 			for _, n := range s.Needs {
 				needed := neededJSON{Request: n.String(), Impersonator: n.Impersonator}
+				if n.As != nil {
+					needed.As = n.As.String()
+				}
 				if n.Grant != nil {
 					by := newGrantJSON(*n.Grant)
 					needed.By = &by

@@ -17,7 +17,7 @@ import (
 )
 
 func newWhoCan(env *Env) *cobra.Command {
-	q := &inquiry{}
+	q := &inquiry{forms: withPictures()}
 	c := &cobra.Command{
 		Use:   "who-can VERB RESOURCE[/SUBRESOURCE] [NAME] | VERB /URL",
 		Short: "List who may do something, and by what",
@@ -47,7 +47,7 @@ known, because roles or bindings could not be read.`,
 			if len(args) < 2 || len(args) > 3 {
 				return usageError{errors.New("ask for a verb and a resource, or a URL, and no more than the name of an object\nSee " + c.CommandPath() + " --help")}
 			}
-			return runWhoCan(c.Context(), env, q, args)
+			return q.toFile(env, func(env *Env) error { return runWhoCan(c.Context(), env, q, args) })
 		},
 	}
 	fs := c.Flags()
@@ -71,9 +71,12 @@ func runWhoCan(ctx context.Context, env *Env, q *inquiry, args []string) error {
 	if unknown == "" && namespace == "" && !all {
 		unknown = unknownSomewhere(a, w)
 	}
-	if q.format == "table" {
+	switch {
+	case q.drawn():
+		err = q.draw(env.Stdout, drawWhoCan(a, *request, grants, unknown))
+	case q.format == "table":
 		err = writeWhoCan(env.Stdout, a, *request, grants)
-	} else {
+	default:
 		err = answer(env.Stdout, q.format, whoCanJSON(a, *request, grants, unknown))
 	}
 	switch {

@@ -32,7 +32,9 @@ var rules = []rule{
 	{"admission", []string{"finding", "model", "check"}, []string{"helm.sh/", "sigs.k8s.io/kustomize/"}, "policies are evaluated offline; of the Kubernetes libraries it needs the evaluators of k8s.io/apiserver, which bring client-go along"},
 	{"workload", domain, renderers, "a domain imports no other: what it needs of one is an argument"},
 	{"rbac", domain, renderers, "a domain imports no other: what it needs of one is an argument"},
+	{"persona", append([]string{"rbac"}, domain...), renderers, "it joins what an organisation says with what roles allow; files are read by who asks"},
 	{"network", domain, renderers, "a domain imports no other: what it needs of one is an argument"},
+	{"network/reach", []string{"finding", "model"}, clients, "it answers questions about a world and knows no control"},
 	{"image", domain, renderers, "a domain imports no other: what it needs of one is an argument"},
 	{"controlplane", domain, renderers, "a domain imports no other: what it needs of one is an argument"},
 	{"load", []string{"finding", "model", "load/*"}, nil, "loading knows nothing of what is made of a snapshot"},
@@ -59,6 +61,7 @@ var rules = []rule{
 	{"psp", []string{"finding", "model", "admission"}, renderers, "policies of old are converted: what is read and written is the command line's"},
 	{"rollout", []string{"finding", "model", "check", "admission"}, renderers, "it applies what it is handed: clients, evaluators and policies are arguments"},
 	{"report", []string{"finding"}, []string{"k8s.io/client-go/rest", "k8s.io/apiserver/"}, "a result carries all that a report needs"},
+	{"graph", []string{"report"}, []string{"k8s.io/client-go/rest", "k8s.io/apiserver/"}, "a drawing is plain values: of reports it needs how text is made fit to be shown"},
 	{"testcluster", nil, renderers, "it connects tests to a cluster and knows nothing of what they test"},
 	{"catalog", append([]string{"workload", "rbac", "network", "image", "controlplane"}, domain...), nil, "the catalogue lists what the domains have"},
 }
