@@ -28,7 +28,7 @@ bench: ## whole scans beside a peer, and how they grow; figures for docs/benchma
 	go run ./test/bench -alone -runs 3 -namespaces 200,2858
 	go run ./test/bench -alone -fix -runs 3 -namespaces 200,1000
 	$(CLUSTER) exec --chdir ../.. -- go run ./test/bench/live -namespaces 50,500
-	go test -run '^$$' -bench . -benchmem ./internal/load/manifest ./internal/catalog ./internal/fix/text ./internal/rbac
+	go test -run '^$$' -bench . -benchmem ./internal/load/manifest ./internal/catalog ./internal/fix/text ./internal/rbac ./internal/graph ./internal/network/reach
 
 cluster: ## start a real control plane with the example shop in it
 	$(CLUSTER) start --load ../../examples/shop

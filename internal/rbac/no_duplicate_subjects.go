@@ -63,6 +63,7 @@ subjects:
     apiGroup: rbac.authorization.k8s.io
   - kind: ServiceAccount
     name: web
+    namespace: shop
   - kind: User
     name: jane # want
     apiGroup: rbac.authorization.k8s.io

@@ -53,6 +53,8 @@ func FindResource(w *model.World, text string) (Resource, error) {
 		}
 	}
 	if len(matches) == 0 {
+		// Names that stand for no object, such as users and signers, are asked about too.
+		found.Known = serverResources()[found.Group][found.Name]
 		return found, nil
 	}
 	// Of several groups that of core comes first, and one that is no longer served last.
