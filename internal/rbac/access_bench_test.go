@@ -11,7 +11,11 @@ import (
 
 // accessWorld has 2,000 roles, 10,000 bindings and 5,000 subjects in 500 namespaces;
 // one binding in twenty is of the whole cluster.
-func accessWorld() *model.World {
+func accessWorld() *model.World { return accessWorldOf(10) }
+
+// accessWorldOf has the same for thousands of bindings.
+func accessWorldOf(thousands int) *model.World {
+	roles, namespaces := 200*thousands, 50*thousands
 	r := rand.New(rand.NewPCG(1, 2))
 	var objects []*model.Object
 	add := func(kind, namespace, name string, content map[string]any) {
@@ -29,21 +33,21 @@ func accessWorld() *model.World {
 		i := r.IntN(len(from) - 2)
 		return from[i : i+1+r.IntN(len(from)-i)]
 	}
-	for i := range 2000 {
+	for i := range roles {
 		var rules []any
 		for range 1 + r.IntN(5) {
 			rules = append(rules, map[string]any{"apiGroups": []any{"", "apps"}[r.IntN(2) : 1+r.IntN(1)+1], "resources": some(resources), "verbs": some(verbs)})
 		}
 		add("ClusterRole", "", fmt.Sprintf("role-%d", i), map[string]any{"rules": rules})
 	}
-	for i := range 10000 {
-		kind, namespace := "RoleBinding", fmt.Sprintf("ns-%d", i%500)
+	for i := range 1000 * thousands {
+		kind, namespace := "RoleBinding", fmt.Sprintf("ns-%d", i%namespaces)
 		if i%20 == 0 {
 			kind, namespace = "ClusterRoleBinding", ""
 		}
 		add(kind, namespace, fmt.Sprintf("b-%d", i), map[string]any{
-			"roleRef":  map[string]any{"apiGroup": apiGroup, "kind": "ClusterRole", "name": fmt.Sprintf("role-%d", r.IntN(2000))},
-			"subjects": []any{map[string]any{"kind": "User", "name": fmt.Sprintf("user-%d", r.IntN(2500))}, map[string]any{"kind": "ServiceAccount", "namespace": fmt.Sprintf("ns-%d", r.IntN(500)), "name": fmt.Sprintf("sa-%d", r.IntN(5))}}})
+			"roleRef":  map[string]any{"apiGroup": apiGroup, "kind": "ClusterRole", "name": fmt.Sprintf("role-%d", r.IntN(roles))},
+			"subjects": []any{map[string]any{"kind": "User", "name": fmt.Sprintf("user-%d", r.IntN(5*namespaces))}, map[string]any{"kind": "ServiceAccount", "namespace": fmt.Sprintf("ns-%d", r.IntN(namespaces)), "name": fmt.Sprintf("sa-%d", r.IntN(5))}}})
 	}
 	return model.NewWorld(objects, model.WorldOptions{Live: true})
 }
@@ -51,16 +55,20 @@ func accessWorld() *model.World {
 // BenchmarkAccess measures how long the index of a large cluster takes to make, and
 // what it holds.
 func BenchmarkAccess(b *testing.B) {
-	for b.Loop() {
-		b.StopTimer()
-		w := accessWorld()
-		before := heap()
-		b.StartTimer()
-		a := newAccess(w)
-		b.StopTimer()
-		b.ReportMetric(float64(heap()-before)/1e6, "MB")
-		runtime.KeepAlive(a)
-		b.StartTimer()
+	for _, thousands := range []int{1, 10, 100} {
+		b.Run(fmt.Sprint(1000*thousands), func(b *testing.B) {
+			for b.Loop() {
+				b.StopTimer()
+				w := accessWorldOf(thousands)
+				before := heap()
+				b.StartTimer()
+				a := newAccess(w)
+				b.StopTimer()
+				b.ReportMetric(float64(heap()-before)/1e6, "MB")
+				runtime.KeepAlive(a)
+				b.StartTimer()
+			}
+		})
 	}
 }
 

@@ -13,8 +13,12 @@ import (
 // Deployment of each. One account of each tenth namespace may bind roles in the next,
 // and one in the cluster is cluster admin, so that chains are long. Where everybody is true,
 // system:authenticated is bound in each namespace, too.
-func escalationWorld(everybody bool) *model.World {
-	objects := accessWorld().Objects
+func escalationWorld(everybody bool) *model.World { return escalationWorldOf(10, everybody) }
+
+// escalationWorldOf is the same of thousands of bindings.
+func escalationWorldOf(thousands int, everybody bool) *model.World {
+	namespaces := 50 * thousands
+	objects := accessWorldOf(thousands).Objects
 	add := func(apiVersion, kind, namespace, name string, content map[string]any) {
 		meta := map[string]any{"name": name}
 		if namespace != "" {
@@ -35,12 +39,12 @@ func escalationWorld(everybody bool) *model.World {
 			"subjects": []any{map[string]any{"kind": "ServiceAccount", "namespace": fmt.Sprintf("ns-%d", account), "name": "sa-0"}}})
 	}
 	bind("ClusterRoleBinding", "", clusterAdmin, 0)
-	for i := 1; i < 500; i++ {
+	for i := 1; i < namespaces; i++ {
 		if i%10 == 0 {
 			bind("RoleBinding", fmt.Sprintf("ns-%d", i-1), "binder", i)
 		}
 	}
-	for i := range 500 {
+	for i := range namespaces {
 		if everybody {
 			add(v1, "RoleBinding", fmt.Sprintf("ns-%d", i), "everybody", map[string]any{"roleRef": map[string]any{"apiGroup": apiGroup, "kind": "ClusterRole", "name": "role-7"},
 				"subjects": []any{map[string]any{"kind": "Group", "name": "system:authenticated"}}})
@@ -59,7 +63,9 @@ func escalationWorld(everybody bool) *model.World {
 // BenchmarkEscalations measures all shortest chains of a large cluster, and what the
 // graph holds.
 func BenchmarkEscalations(b *testing.B) {
+	b.Run("chains-1000", func(b *testing.B) { benchmarkEscalations(b, escalationWorldOf(1, false)) })
 	b.Run("chains", func(b *testing.B) { benchmarkEscalations(b, escalationWorld(false)) })
+	b.Run("chains-100000", func(b *testing.B) { benchmarkEscalations(b, escalationWorldOf(100, false)) })
 	b.Run("everybody", func(b *testing.B) { benchmarkEscalations(b, escalationWorld(true)) })
 	b.Run("nobody", func(b *testing.B) { benchmarkEscalations(b, withoutAdmin(escalationWorld(false))) })
 }

@@ -148,8 +148,8 @@ func makeTokenSecret(s *seeker) {
 	}
 	// One that is there may be turned over to another account: the controller fills it
 	// anew once its token is taken out.
-	if s.has&(1<<changeSecrets) == 0 || s.together.has&(1<<seeSecrets) == 0 {
-		return
+	if s.anyOrNamed(changeSecrets) == nil || s.anybody().anyOrNamed(seeSecrets) == nil {
+		return // there are many tokens to look through
 	}
 	for _, p := range s.graph.tokens.within(s.namespace) {
 		if change, read := s.find(changeSecrets, p.name), s.anybody().find(seeSecrets, p.name); change != nil && read != nil {

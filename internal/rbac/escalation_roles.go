@@ -63,6 +63,9 @@ func (s *seeker) joinEach(namespace string) {
 	if s.primitive.cluster {
 		change, inCluster, bindings = changeClusterRoleBindings, true, s.graph.clusterBindings
 	}
+	if s.anyOrNamed(change) == nil {
+		return // there are many bindings to look through
+	}
 	for _, b := range bindings {
 		bind := bindClusterRoles
 		if b.role.namespace != "" {
