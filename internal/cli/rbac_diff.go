@@ -31,7 +31,7 @@ const (
 )
 
 func newRBACDiff(env *Env) *cobra.Command {
-	f := &rbacDiffFlags{inquiry: inquiry{forms: []string{"table", "json", "yaml", "md"}}}
+	f := &rbacDiffFlags{inquiry: inquiry{forms: []string{"table", "json", "yaml", "md", "dot", "svg", "html"}}}
 	c := &cobra.Command{
 		Use:   "diff {OLD NEW | PATH... --live}",
 		Short: "Tell what each subject may do more, or less, than before",
@@ -66,13 +66,14 @@ read without which there may be more, otherwise 0.`,
 			if err := f.check(c, args); err != nil {
 				return err
 			}
-			return runRBACDiff(c.Context(), env, f, args)
+			return f.toFile(env, func(env *Env) error { return runRBACDiff(c.Context(), env, f, args) })
 		},
 	}
 	fs := c.Flags()
 	fs.SortFlags = false
 	fs.BoolVar(&f.live, "live", false, "compare the cluster of the kubeconfig with what it is once the paths are applied")
 	fs.StringVarP(&f.format, "output", "o", "table", strings.Join(f.forms, ", "))
+	addOutputFile(fs, &f.inquiry)
 	fs.StringSliceVar(&f.failOn, "fail-on", nil, "exit with 1 where a permission is gained, where one is lost, or for a gained-escalation (default none)")
 	fs.StringVar(&f.kubernetesVersion, "kubernetes-version", "", fmt.Sprintf("Kubernetes release to judge escalations for (default that of the cluster; of files 1.%d)", kubernetesMinor))
 	addChartFlags(fs, &f.helm)
@@ -211,6 +212,8 @@ func runRBACDiff(ctx context.Context, env *Env, f *rbacDiffFlags, args []string)
 		err = d.writeText(env.Stdout)
 	case "md":
 		err = d.writeMarkdown(env.Stdout)
+	case "dot", "svg", "html":
+		err = f.draw(env.Stdout, drawAccessDiff(d.before, d.after, "What a change grants"))
 	default:
 		err = answer(env.Stdout, f.format, d.json())
 	}

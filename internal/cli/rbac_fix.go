@@ -31,7 +31,7 @@ type rbacFixFlags struct {
 }
 
 func newRBACFix(env *Env) *cobra.Command {
-	f := &rbacFixFlags{}
+	f := &rbacFixFlags{inquiry: inquiry{forms: withPictures()}}
 	c := &cobra.Command{
 		Use:   "fix",
 		Short: "Find the least to take away so that nobody else becomes cluster admin",
@@ -57,7 +57,9 @@ and 3 where there may be more, because something could not be read.`,
   bulkhead rbac fix -f deploy/ --allow jane --allow sa/ops/deployer
   bulkhead rbac fix -f deploy/ --allow-file admins.txt --write`,
 		Args: noArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return runRBACFix(c.Context(), env, f) },
+		RunE: func(c *cobra.Command, _ []string) error {
+			return f.toFile(env, func(env *Env) error { return runRBACFix(c.Context(), env, f) })
+		},
 	}
 	fs := c.Flags()
 	fs.SortFlags = false
@@ -80,7 +82,9 @@ type rbacRepair struct {
 	repair  *repair
 	allowed []rbac.Subject
 	access  *rbac.Access
-	cut     *rbac.Cut
+	// after is what is left with the changes.
+	after *rbac.Access
+	cut   *rbac.Cut
 	// roots are what objects are rendered from; those that stored has are of a cluster or
 	// a snapshot.
 	roots  map[*model.Object]string
@@ -216,8 +220,8 @@ func (r *rbacRepair) snapshot(ctx context.Context) (*model.Snapshot, error) {
 }
 
 func (f *rbacFixFlags) checkFormat() error {
-	if slices.Contains(questionFormats, f.format) {
+	if slices.Contains(f.forms, f.format) {
 		return nil
 	}
-	return usageError{fmt.Errorf("unknown output format %q: use %s", f.format, strings.Join(questionFormats, ", "))}
+	return usageError{fmt.Errorf("unknown output format %q: use %s", f.format, strings.Join(f.forms, ", "))}
 }

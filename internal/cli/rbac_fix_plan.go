@@ -77,7 +77,8 @@ func (r *rbacRepair) prove(ctx context.Context) error {
 		}
 		w = read
 	}
-	e, err := rbac.AccessOf(w).Escalations(r.minor)
+	r.after = rbac.AccessOf(w)
+	e, err := r.after.Escalations(r.minor)
 	if err != nil {
 		return err
 	}

@@ -33,6 +33,9 @@ func (r *rbacRepair) publish(ctx context.Context) error {
 			return fmt.Errorf("nothing was changed: %w", err)
 		}
 	}
+	if r.drawn() {
+		return r.draw(r.env.Stdout, drawAccessDiff(r.access, r.after, "What to take away"))
+	}
 	if r.format != "table" {
 		out, err := r.json()
 		if err != nil {

@@ -190,6 +190,14 @@ func drawAccess(a *rbac.Access, f focus) *graph.Drawing {
 	return d.picture()
 }
 
+// drawAccessDiff draws the bindings and rules that differ, default ones too.
+func drawAccessDiff(before, after *rbac.Access, title string) *graph.Drawing {
+	f := focus{title: title, defaults: true}
+	d := graph.Compare(drawAccess(before, f), drawAccess(after, f))
+	d.Description = "What was not there before, or is no longer."
+	return d
+}
+
 // focus is what of the bindings is drawn.
 type focus struct {
 	title       string
