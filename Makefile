@@ -3,7 +3,7 @@ SHELL := /bin/bash
 BIN := bin/bulkhead
 CLUSTER := go -C test/cluster run .
 
-.PHONY: build demo test unit bench cluster generate lint fuzz fuzz-rbac control clean
+.PHONY: build demo test unit bench cluster generate lint fuzz fuzz-rbac fuzz-net control clean
 
 build: ## build bin/bulkhead
 	go build -trimpath -o $(BIN) ./cmd/bulkhead
@@ -17,7 +17,8 @@ test: browser ## everything, with a real control plane and a real browser
 	$(MAKE) --no-print-directory generate-check
 	$(CLUSTER) build
 	go -C test/psp build -o ../../bin/psp .
-	BULKHEAD_TEST_PSP=$(CURDIR)/bin/psp $(CLUSTER) exec --chdir ../.. -- go test ./...
+	go -C test/cyclonus build -o ../../bin/cyclonus .
+	BULKHEAD_TEST_PSP=$(CURDIR)/bin/psp BULKHEAD_TEST_CYCLONUS=$(CURDIR)/bin/cyclonus $(CLUSTER) exec --chdir ../.. -- go test ./...
 	go -C test/cluster test ./...
 
 unit: ## what needs no control plane
@@ -48,10 +49,13 @@ browser:
 
 fuzz: ## every fuzz test, a minute each (FUZZTIME=1h for more)
 	@for pkg in $$(go list ./...); do for f in $$(go test -list '^Fuzz' $$pkg | grep ^Fuzz); do \
-		echo "$$pkg $$f"; go test -run '^$$' -fuzz "^$$f$$" -fuzztime $${FUZZTIME:-1m} $$pkg || exit 1; done; done
+		echo "$$pkg $$f"; go test -run '^$$' -fuzz "^$$f$$" -fuzztime $${FUZZTIME:-1m} -fuzzminimizetime 100x $$pkg || exit 1; done; done
 
 fuzz-rbac: ## 100,000 random requests to the index of permissions and to a real authorizer
 	BULKHEAD_RBAC_REQUESTS=$${REQUESTS:-100000} $(CLUSTER) exec --chdir ../.. -- go test -count=1 -v -run 'TestAccess$$' ./internal/rbac
+
+fuzz-net: ## 20,000 random clusters to the engine of reachability and to a plain evaluator
+	BULKHEAD_NET_CLUSTERS=$${CLUSTERS:-20000} go test -count=1 -v -timeout 60m -run 'TestTwin$$' ./internal/network/reach
 
 lint: ## golangci-lint with .golangci.yml
 	go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.6.0 run ./...

@@ -21,6 +21,9 @@ var (
 
 	// private are the ranges in which a pod has its address, where that is not known.
 	private = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("172.16.0.0/12"), netip.MustParsePrefix("192.168.0.0/16")}
+	// uniqueLocal is where it may be in a cluster of IPv6. No block of it is taken to hold
+	// a pod whose address is not known, which is said as a doubt.
+	uniqueLocal = netip.MustParsePrefix("fc00::/7")
 )
 
 // newAddresses cuts at the bounds of blocks.

@@ -74,7 +74,12 @@ func (b *builder) classify() {
 		}
 		b.classes[at].pods = append(b.classes[at].pods, i)
 	}
-	// Pods were taken by namespace, so that classes come so as well.
+	b.indexClasses()
+}
+
+// indexClasses notes the class of each pod, and the classes of each namespace, which stand
+// together because pods were taken by namespace.
+func (b *builder) indexClasses() {
 	b.classOf = make([]int, len(b.cluster.Pods))
 	b.in = map[string][2]uint32{}
 	b.hosts = roaring.New()

@@ -73,7 +73,8 @@ type Cluster struct {
 	// Problems are policies, or parts of them, that the API server would refuse, and that
 	// count for nothing.
 	Problems []Problem
-	// Unknown are policies of network plugins that are not understood.
+	// Unknown are policies of network plugins that are not understood, and of tiers that
+	// are not valid although an API server takes them.
 	Unknown []*model.Object
 	// Unread are kinds that decide, and that could not all be read.
 	Unread []model.Unobserved

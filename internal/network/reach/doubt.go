@@ -12,40 +12,44 @@ import (
 // Unknown says why the answer for two ends may be wrong; it is empty where it is not.
 // Doubts about one direction do not count where the other lets nothing through.
 func (e *Engine) Unknown(from, to End) []string {
-	received, sent := e.ports(Ingress, to, from), e.ports(Egress, from, to)
+	f, t := e.side(from), e.side(to)
+	egress := append(e.Cluster.doubts(Egress, f, t, t), e.pluginDoubts(from)...)
+	ingress := append(e.Cluster.doubts(Ingress, t, f, t), e.pluginDoubts(to)...)
 	var out []string
-	for _, f := range e.sides(from) {
-		for _, t := range e.sides(to) {
-			egress := e.Cluster.doubts(Egress, f, t, t)
-			ingress := e.Cluster.doubts(Ingress, t, f, t)
-			if len(ingress) > 0 || !received.Empty() {
-				out = append(out, egress...)
-			}
-			if len(egress) > 0 || !sent.Empty() {
-				out = append(out, ingress...)
-			}
-		}
+	if len(ingress) > 0 || !e.ports(Ingress, to, from).Empty() {
+		out = append(out, egress...)
+	}
+	if len(egress) > 0 || !e.ports(Egress, from, to).Empty() {
+		out = append(out, ingress...)
 	}
 	slices.Sort(out)
 	return slices.Compact(out)
 }
 
-// sides are an end's pods, of which policies that are not understood may choose some: for
-// all else the first stands for them.
-func (e *Engine) sides(of End) []Side {
+// side is the first of an end's pods, which stands for all, or its first address.
+func (e *Engine) side(of End) Side {
 	n := int(of.number)
 	if n >= len(e.classes) {
-		return []Side{{Address: e.addresses.starts[n-len(e.classes)]}}
+		return Side{Address: e.addresses.starts[n-len(e.classes)]}
 	}
-	pods := e.classes[n].pods
-	if len(e.Cluster.Unknown) == 0 {
-		pods = pods[:1]
+	return Side{Pod: e.Cluster.Pods[e.classes[n].pods[0]]}
+}
+
+// pluginDoubts are about the other pods of an end: what policies that are not understood
+// choose by does not tell classes apart.
+func (e *Engine) pluginDoubts(of End) []string {
+	pods := e.Pods(of)
+	if len(e.Cluster.Unknown) == 0 || len(pods) == 0 || e.Cluster.Pods[pods[0]].HostNetwork {
+		return nil
 	}
-	var out []Side
-	for _, p := range pods[:min(len(pods), 64)] {
-		out = append(out, Side{Pod: e.Cluster.Pods[p]})
+	b := &doubter{Cluster: e.Cluster}
+	for _, p := range pods[1:] {
+		b.subject = Side{Pod: e.Cluster.Pods[p]}
+		if b.plugins(); len(b.out) > 0 {
+			break
+		}
 	}
-	return out
+	return b.out
 }
 
 // Doubts says why an answer about traffic from one side to another may be wrong; it is
@@ -97,6 +101,10 @@ func (b *doubter) say(format string, a ...any) { b.out = append(b.out, fmt.Sprin
 
 func (b *doubter) plugins() {
 	for _, o := range b.Unknown {
+		if o.Group == tierGroup {
+			b.say("%s is not valid, and what a network plugin makes of it is not defined", o.Ref())
+			continue
+		}
 		if (o.Namespace == "" || o.Namespace == b.subject.Pod.Namespace) && b.mayChoose(o, b.subject.Pod) {
 			b.say("%s is a policy of a network plugin, which is not understood; it may be about %s", o.Ref(), b.subject.Pod)
 		}
@@ -206,7 +214,7 @@ func (b *doubter) rule(name string, r *Rule) {
 			}
 		}
 	}
-	if r.AllPeers {
+	if r.AllPeers || slices.ContainsFunc(r.Peers, b.surely) {
 		return
 	}
 	for _, p := range r.Peers {
@@ -223,6 +231,17 @@ func (b *doubter) rule(name string, r *Rule) {
 			b.say("the labels of namespace %s are not known, and %s asks for them", b.peer.Pod.Namespace, name)
 		}
 	}
+}
+
+// surely reports whether an item of a rule is about the peer, whatever is not known.
+func (b *doubter) surely(p Peer) bool {
+	if pod := b.peer.Pod; pod != nil {
+		if p.Namespaces != nil && b.unclear(p.Namespaces, pod.Namespace) ||
+			p.Block.IsValid() && slices.ContainsFunc(pod.Addresses, func(a netip.Addr) bool { return !p.covers(a) }) {
+			return false
+		}
+	}
+	return b.matchesPeer(b.subject.Pod.Namespace, &Rule{Peers: []Peer{p}}, b.peer)
 }
 
 // unclear reports whether a selector asks for labels of a namespace that are not known. The
@@ -280,7 +299,7 @@ func (b *doubter) block(name string, p Peer) {
 		}
 		return
 	}
-	if !b.matchesBlock(p, b.peer) && slices.ContainsFunc(private, func(r netip.Prefix) bool { return p.coversSome(r) }) {
+	if !b.matchesBlock(p, b.peer) && slices.ContainsFunc(append(slices.Clip(private), uniqueLocal), p.coversSome) {
 		b.say("the address of %s is not known, and %s is about some private ones", pod, name)
 	}
 }

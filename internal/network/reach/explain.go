@@ -186,10 +186,7 @@ func (c *Cluster) matchesBlock(p Peer, side Side) bool {
 	case len(side.Pod.Addresses) > 0:
 		return slices.ContainsFunc(side.Pod.Addresses, p.covers)
 	}
-	// It is at a private address: a block of all of these has it.
-	return !slices.ContainsFunc(private, func(r netip.Prefix) bool {
-		return p.Block.Bits() > r.Bits() || !p.Block.Contains(r.Addr()) || slices.ContainsFunc(p.Except, r.Overlaps)
-	})
+	return p.holdsPrivate() // it is at some private address
 }
 
 // isNode reports whether an address is one of a node.

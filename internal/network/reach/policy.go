@@ -120,8 +120,16 @@ func (c *Cluster) readPolicy(o *model.Object) []*Policy {
 }
 
 func (c *Cluster) refuse(o *model.Object, path model.Path, err error) {
-	c.Problems = append(c.Problems, Problem{o.Ref(), o.Locate(path), fmt.Sprintf("the API server would refuse it: %v", err)})
+	reason := "the API server would refuse it"
+	if errors.As(err, new(undefinedError)) {
+		reason = "it is not valid, and what a network plugin makes of it is not defined"
+		c.Unknown = append(c.Unknown, o)
+	}
+	c.Problems = append(c.Problems, Problem{o.Ref(), o.Locate(path), fmt.Sprintf("%s: %v", reason, err)})
 }
+
+// undefinedError is a fault of a policy of a tier that its definition does not refuse.
+type undefinedError struct{ error }
 
 // newPolicy reads the spec. The path says where an error is.
 func newPolicy(content *networkingv1.NetworkPolicy) (*Policy, model.Path, error) {
@@ -224,8 +232,9 @@ func newBlock(cidr string, except []string) (netip.Prefix, []netip.Prefix, error
 	return block, out, nil
 }
 
-// parseCIDR reads a block as the API server does: with leading zeros too, and IPv4 in the
-// form of IPv6. Bits of the host do not count.
+// parseCIDR reads a block as all API servers do that ever took one: with leading zeros too,
+// with bits of the host, which do not count, and IPv4 in the form of IPv6. Newer ones (1.37)
+// take none of these from who writes a policy, and leave those that are there.
 func parseCIDR(text string) (netip.Prefix, error) {
 	bad := fmt.Errorf("%q is no CIDR: write 10.0.0.0/8 or fd00::/8", text)
 	_, parsed, err := netutils.ParseCIDRSloppy(text)

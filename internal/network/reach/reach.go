@@ -57,15 +57,28 @@ type builder struct {
 
 	selected   map[string]*roaring.Bitmap
 	namespaces map[string][]string
-	labelled   map[string]labelled
-	rules      map[*Rule][]Cell
+	// namesBy are namespaces by a label and its value.
+	namesBy  map[[2]string][]string
+	labelled map[string]labelled
+	rules    map[*Rule][]Cell
 	// unaddressed are the classes whose addresses are not known.
 	unaddressed *roaring.Bitmap
 	byPiece     map[int]*roaring.Bitmap
+	// several are the classes with addresses in more than one piece, and between those
+	// that have some in a range of pieces.
+	several *roaring.Bitmap
+	between map[[2]int]*roaring.Bitmap
 }
 
 // New builds the engine of a cluster.
 func New(c *Cluster) *Engine {
+	b := newBuilder(c)
+	b.group()
+	return b.Engine
+}
+
+// newBuilder numbers classes and pieces of addresses.
+func newBuilder(c *Cluster) *builder {
 	b := &builder{Engine: &Engine{Cluster: c}, cluster: c, selected: map[string]*roaring.Bitmap{}, namespaces: map[string][]string{}, rules: map[*Rule][]Cell{}}
 	b.names = slices.Sorted(maps.Keys(c.Namespaces))
 	b.blocks = c.blocks()
@@ -78,8 +91,7 @@ func New(c *Cluster) *Engine {
 	b.everybody = roaring.New()
 	b.everybody.AddRange(0, uint64(len(b.classes)+len(b.addresses.starts)))
 	b.placeAddresses()
-	b.group()
-	return b.Engine
+	return b
 }
 
 // blocks are all of some rule, and the addresses of nodes where a rule tells them apart.
@@ -115,10 +127,14 @@ func (c *Cluster) blocks() (out []netip.Prefix) {
 
 // placeAddresses notes at which addresses classes are.
 func (b *builder) placeAddresses() {
-	b.unaddressed, b.byPiece = roaring.New(), map[int]*roaring.Bitmap{}
+	b.unaddressed, b.several = roaring.New(), roaring.New()
+	b.byPiece, b.between = map[int]*roaring.Bitmap{}, map[[2]int]*roaring.Bitmap{}
 	for i, c := range b.classes {
 		if len(c.pieces) == 0 {
 			b.unaddressed.Add(uint32(i))
+		}
+		if len(c.pieces) > 1 {
+			b.several.Add(uint32(i))
 		}
 		for _, piece := range c.pieces {
 			if b.byPiece[piece] == nil {

@@ -2,6 +2,7 @@ package reach
 
 import (
 	"cmp"
+	"net/netip"
 	"slices"
 
 	"github.com/RoaringBitmap/roaring/v2"
@@ -15,7 +16,7 @@ func (b *builder) ruleCells(d Direction, class int, r *Rule) []Cell {
 	if known, ok := b.rules[r]; ok && (d == Egress || !named) {
 		return known
 	}
-	peers := b.peers(d, class, r)
+	peers := b.peers(class, r)
 	var out []Cell
 	numbered := Ports{}
 	if r.AllPorts {
@@ -72,7 +73,7 @@ func (b *builder) resolve(p PortRule, peers *roaring.Bitmap) []Cell {
 }
 
 // peers are the other side of a rule. Those of selectors are shared, and not changed.
-func (b *builder) peers(_ Direction, class int, r *Rule) *roaring.Bitmap {
+func (b *builder) peers(class int, r *Rule) *roaring.Bitmap {
 	if r.AllPeers {
 		return b.everybody
 	}
@@ -104,13 +105,17 @@ func (b *builder) block(p Peer) *roaring.Bitmap {
 		from, to := b.addresses.within(e)
 		out.RemoveRange(uint64(b.numberOf(from)), uint64(b.numberOf(to)))
 	}
-	pods := roaring.New()
-	for piece, at := range b.byPiece {
-		if out.Contains(b.numberOf(piece)) {
-			pods.Or(at)
-		}
+	pods := b.at(from, to).Clone()
+	for _, e := range p.Except {
+		pods.AndNot(roaring.AndNot(b.at(b.addresses.within(e)), b.several))
 	}
-	if b.holdsPrivate(out) {
+	roaring.And(pods, b.several).Iterate(func(class uint32) bool {
+		if !slices.ContainsFunc(b.classes[class].pieces, func(piece int) bool { return out.Contains(b.numberOf(piece)) }) {
+			pods.Remove(class)
+		}
+		return true
+	})
+	if p.holdsPrivate() {
 		pods.Or(b.unaddressed)
 	}
 	if !p.Tier && !b.cluster.Profile.BlocksMatchPods {
@@ -128,17 +133,28 @@ func (b *builder) block(p Peer) *roaring.Bitmap {
 	return out
 }
 
-// holdsPrivate reports whether all private addresses are in a set.
-func (b *builder) holdsPrivate(set *roaring.Bitmap) bool {
-	for _, block := range private {
-		from, to := b.addresses.within(block)
-		for piece := from; piece < to; piece++ {
-			if !set.Contains(b.numberOf(piece)) {
-				return false
-			}
+// at are the classes that have an address in some pieces, from the first up to, but
+// without, the last. A piece is in few different blocks, so that all of them take little.
+func (b *builder) at(from, to int) *roaring.Bitmap {
+	key := [2]int{from, to}
+	if known := b.between[key]; known != nil {
+		return known
+	}
+	var sets []*roaring.Bitmap
+	for piece := from; piece < to; piece++ {
+		if at := b.byPiece[piece]; at != nil {
+			sets = append(sets, at)
 		}
 	}
-	return true
+	b.between[key] = roaring.FastOr(sets...)
+	return b.between[key]
+}
+
+// holdsPrivate reports whether all private addresses are in the block.
+func (p *Peer) holdsPrivate() bool {
+	return !slices.ContainsFunc(private, func(r netip.Prefix) bool {
+		return p.Block.Bits() > r.Bits() || !p.Block.Contains(r.Addr()) || slices.ContainsFunc(p.Except, r.Overlaps)
+	})
 }
 
 // nodes are the addresses of the nodes that a selector chooses, and the pods that are at

@@ -72,7 +72,7 @@ func (b *builder) chosen(own string, namespaces labels.Selector) []string {
 	key := namespaces.String()
 	known, ok := b.namespaces[key]
 	if !ok {
-		for _, name := range b.names {
+		for _, name := range b.candidates(namespaces) {
 			if namespaces.Matches(labels.Set(b.cluster.Namespaces[name].Labels)) {
 				known = append(known, name)
 			}
@@ -80,6 +80,34 @@ func (b *builder) chosen(own string, namespaces labels.Selector) []string {
 		b.namespaces[key] = known
 	}
 	return known
+}
+
+// candidates are the namespaces that a selector may choose: of the labels that it asks for
+// by value, those with the one that fewest have. Many policies name one namespace.
+func (b *builder) candidates(namespaces labels.Selector) []string {
+	if b.namesBy == nil {
+		b.namesBy = map[[2]string][]string{}
+		for _, name := range b.names {
+			for k, v := range b.cluster.Namespaces[name].Labels {
+				b.namesBy[[2]string{k, v}] = append(b.namesBy[[2]string{k, v}], name)
+			}
+		}
+	}
+	fewest := b.names
+	requirements, _ := namespaces.Requirements()
+	for _, r := range requirements {
+		if op := r.Operator(); op != selection.In && op != selection.Equals && op != selection.DoubleEquals {
+			continue
+		}
+		var with []string
+		for v := range r.Values() {
+			with = append(with, b.namesBy[[2]string{r.Key(), v}]...)
+		}
+		if len(with) < len(fewest) {
+			fewest = with
+		}
+	}
+	return fewest
 }
 
 // require keeps what meets a requirement.

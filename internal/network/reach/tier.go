@@ -83,7 +83,7 @@ func newTierPolicy(o *model.Object) (p *TierPolicy, baseline bool, at model.Path
 		if p.Priority, err = parsePriority(s.Priority); err != nil {
 			return nil, false, spec.Keys("priority"), err
 		}
-		at, err = p.readClusterRules(o, s)
+		at, err = p.readClusterRules(s)
 		return p, s.Tier == v1alpha2.BaselineTier, at, err
 	case adminPolicyKind.Kind:
 		var content v1alpha1.AdminNetworkPolicy
@@ -157,7 +157,10 @@ func newTierPods(namespaces *metav1.LabelSelector, pods *namespacedPod) (p Peer,
 	default:
 		return p, false, nil
 	}
-	return p, err == nil, err
+	if err != nil {
+		return p, false, undefinedError{err}
+	}
+	return p, true, nil
 }
 
 // parseAction reads an action of either version. Which there are is a matter of the kind.
@@ -189,7 +192,7 @@ func (r *Rule) failClosed() {
 	r.Ports, r.AllPorts = nil, true
 }
 
-func (p *TierPolicy) readClusterRules(o *model.Object, s *v1alpha2.ClusterNetworkPolicySpec) (model.Path, error) {
+func (p *TierPolicy) readClusterRules(s *v1alpha2.ClusterNetworkPolicySpec) (model.Path, error) {
 	for i, rule := range s.Ingress {
 		peers := make([]tierPeer, len(rule.From))
 		for n, peer := range rule.From {
@@ -281,7 +284,7 @@ func (r *Rule) addPeers(peers []tierPeer) (int, error) {
 			r.Peers = append(r.Peers, read)
 		case peer.nodes != nil:
 			if read.Nodes, err = metav1.LabelSelectorAsSelector(peer.nodes); err != nil {
-				return n, err
+				return n, undefinedError{err}
 			}
 			r.Peers = append(r.Peers, read)
 		case len(peer.networks) > 0:
@@ -294,7 +297,7 @@ func (r *Rule) addPeers(peers []tierPeer) (int, error) {
 			}
 		case len(peer.names) > 0:
 			if r.Action != Accept {
-				return n, errors.New("domainNames stand in rules that accept only")
+				return n, undefinedError{errors.New("domainNames stand in rules that accept only")}
 			}
 			read.Names = peer.names
 			r.Peers = append(r.Peers, read)

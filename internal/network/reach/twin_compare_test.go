@@ -155,13 +155,17 @@ func sameReasons(t *testing.T, d *dealer, c *Cluster, from, to sides, protocol c
 		for _, r := range of.got.Rules {
 			rules = append(rules, nameOf(r))
 		}
+		passed := ""
+		for _, r := range of.got.Passed {
+			passed += nameOf(r)
+		}
 		for _, p := range of.got.Isolated {
 			isolated = append(isolated, p.Namespace+"/"+p.Name)
 		}
 		for _, names := range [][]string{rules, isolated, of.want.rules, of.want.isolated} {
 			slices.Sort(names)
 		}
-		if of.got.Allowed != of.want.allowed || of.got.Basis != of.want.basis || !slices.Equal(rules, of.want.rules) || !slices.Equal(isolated, of.want.isolated) {
+		if of.got.Allowed != of.want.allowed || passed != of.want.passed || of.got.Basis != of.want.basis || !slices.Equal(rules, of.want.rules) || !slices.Equal(isolated, of.want.isolated) {
 			t.Errorf("%s of %v to %v by %s %d: explained by %v, %v, %v, %v; the twin says %+v", of.name, from.twin, to.twin, protocol, port, of.got.Allowed, of.got.Basis, rules, isolated, of.want)
 			return false
 		}

@@ -86,6 +86,8 @@ type twinReason struct {
 	basis    Basis
 	rules    []string
 	isolated []string
+	// passed is the rule of the Admin tier that left it to others.
+	passed string
 }
 
 func ruleName(kind, policy string, index int) string {
@@ -130,10 +132,11 @@ func (w *twin) reason(egress bool, subject, peer, receiver twinSide, protocol co
 	if subject.pod == nil || subject.pod.Spec.HostNetwork {
 		return twinReason{allowed: true, basis: ByNothing}
 	}
-	if rule, action := w.first(w.tierRules(false, egress, subject, peer, receiver, protocol, port)); action != "" && action != "Pass" {
-		return twinReason{allowed: action == "Accept", basis: ByAdmin, rules: []string{rule}}
+	passed, action := w.first(w.tierRules(false, egress, subject, peer, receiver, protocol, port))
+	if action != "" && action != "Pass" {
+		return twinReason{allowed: action == "Accept", basis: ByAdmin, rules: []string{passed}}
 	}
-	var out twinReason
+	out := twinReason{passed: passed}
 	for i := range w.policies {
 		p := &w.policies[i]
 		if p.Namespace != subject.pod.Namespace || !twinMatches(&p.Spec.PodSelector, subject.pod.Labels) || !isAbout(p, egress) {
@@ -163,9 +166,11 @@ func (w *twin) reason(egress bool, subject, peer, receiver twinSide, protocol co
 	}
 	rule, action := w.first(w.tierRules(true, egress, subject, peer, receiver, protocol, port))
 	if action == "" {
-		return twinReason{allowed: true, basis: ByDefault}
+		out.allowed, out.basis = true, ByDefault
+		return out
 	}
-	return twinReason{allowed: action != "Deny", basis: ByBaseline, rules: []string{rule}}
+	out.allowed, out.basis, out.rules = action != "Deny", ByBaseline, []string{rule}
+	return out
 }
 
 // isAbout says whether a policy isolates for a direction.

@@ -79,8 +79,8 @@ func (d *dealer) deal(profile Profile) {
 		d.node(fmt.Sprint("node-", i))
 	}
 	pods := 1 + d.IntN(8)
-	if d.chance(6) {
-		pods += 45 // enough for the ways of many classes
+	if d.chance(8) {
+		pods += 70 // enough for the ways of many classes
 	}
 	for i := range pods {
 		d.pod(pick(d, names), fmt.Sprint("pod-", i))
