@@ -27,7 +27,7 @@ snapshots that -f names, or of the cluster of the kubeconfig.`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(newNetMap(env), newNetCan(env))
+	c.AddCommand(newNetMap(env), newNetCan(env), newNetCheck(env), newNetDiff(env), newNetGraph(env))
 	return c
 }
 
@@ -42,6 +42,10 @@ type netInquiry struct {
 func addNetFlags(fs *pflag.FlagSet, q *netInquiry) {
 	addInquiryFlags(fs, &q.inquiry)
 	fs.StringVarP(&q.in, "namespace", "n", "", "namespace to ask about")
+	addCNIFlag(fs, q)
+}
+
+func addCNIFlag(fs *pflag.FlagSet, q *netInquiry) {
 	fs.StringVar(&q.cni, "cni", reach.Upstream.Name, "network plugin to judge for, where plugins differ: "+strings.Join(reach.ProfileNames(), ", "))
 }
 
@@ -51,12 +55,23 @@ func (q *netInquiry) cluster(ctx context.Context, env *Env) (*reach.Cluster, *mo
 	if err != nil {
 		return nil, nil, usageError{err}
 	}
-	q.layers = []string{string(finding.LayerNetwork)}
-	w, err := q.world(ctx, env, reach.Kinds()...)
+	w, err := q.networkWorld(ctx, env)
 	if err != nil {
 		return nil, nil, err
 	}
 	c := reach.NewCluster(w, profile)
+	sayProblems(env, c)
+	return c, w, nil
+}
+
+// networkWorld reads the input.
+func (q *netInquiry) networkWorld(ctx context.Context, env *Env) (*model.World, error) {
+	q.layers = []string{string(finding.LayerNetwork)}
+	return q.world(ctx, env, reach.Kinds()...)
+}
+
+// sayProblems says what counts for nothing.
+func sayProblems(env *Env, c *reach.Cluster) {
 	for _, p := range c.Problems {
 		at := p.Object.String()
 		if p.At != nil {
@@ -64,7 +79,6 @@ func (q *netInquiry) cluster(ctx context.Context, env *Env) (*reach.Cluster, *mo
 		}
 		fmt.Fprintf(env.Stderr, "bulkhead: %s counts for nothing: %s\n", report.Printable(at), report.Printable(p.Reason))
 	}
-	return c, w, nil
 }
 
 // unread says what of the network could not be read; empty where all of it was.
@@ -75,7 +89,14 @@ func unread(c *reach.Cluster, w *model.World) (out []string) {
 		}
 	}
 	for _, o := range c.Unknown {
-		out = append(out, fmt.Sprintf("%s is a policy of a network plugin, which is not understood", o.Ref()))
+		out = append(out, notUnderstood(o))
 	}
 	return out
+}
+
+func notUnderstood(o *model.Object) string {
+	if o.Group == "policy.networking.k8s.io" {
+		return fmt.Sprintf("%s is not valid, and what a network plugin makes of it is not defined", o.Ref())
+	}
+	return fmt.Sprintf("%s is a policy of a network plugin, which is not understood", o.Ref())
 }

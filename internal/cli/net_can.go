@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -138,14 +139,46 @@ func runNetCan(ctx context.Context, env *Env, q *netInquiry, from, to string) er
 	} else if err := answerOf.write(env.Stdout); err != nil {
 		return err
 	}
-	why := unread(c, w)
+	why := doubts(c, yes, no_)
+	for _, u := range w.Coverage() {
+		if len(yes) == 0 && slices.Contains(reach.Kinds(), u.GroupKind) {
+			why = append(why, fmt.Sprintf("%s could not all be read: %s", u.GroupKind, u.Reason))
+		}
+	}
 	switch {
-	case len(yes) == 0 && len(why) > 0, len(c.Unknown) > 0:
+	case len(why) > 0:
 		return no(strings.Join(why, "; "))
 	case len(yes) == 0:
 		return no("")
 	}
 	return nil
+}
+
+// maxDoubted bounds for how many pairs it is asked whether the answer is known.
+const maxDoubted = 2_000
+
+// doubts says why the answer may be wrong: yes is right where it is for one pair, and no
+// where it is for all.
+func doubts(c *reach.Cluster, yes, no []pair) (why []string) {
+	pairs := yes
+	if len(yes) == 0 {
+		pairs = no
+	}
+	if len(pairs) > maxDoubted {
+		return nil
+	}
+	for _, p := range pairs {
+		of := c.Doubts(p.from, p.to)
+		if len(yes) > 0 && len(of) == 0 {
+			return nil
+		}
+		for _, d := range of {
+			if !slices.Contains(why, d) {
+				why = append(why, d)
+			}
+		}
+	}
+	return why
 }
 
 // netAnswer is the answer to a question, as machines read it.
@@ -161,11 +194,15 @@ type netAnswer struct {
 }
 
 type netPairJSON struct {
-	From    string         `json:"from"`
-	To      string         `json:"to"`
-	Ports   string         `json:"ports"`
-	Egress  *netReasonJSON `json:"egress"`
-	Ingress *netReasonJSON `json:"ingress"`
+	From  string `json:"from"`
+	To    string `json:"to"`
+	Ports string `json:"ports"`
+	// Unknown says why the answer may be wrong.
+	Unknown []string `json:"unknown,omitempty"`
+	// Otherwise are network plugins that answer otherwise.
+	Otherwise []string       `json:"otherwise,omitempty"`
+	Egress    *netReasonJSON `json:"egress"`
+	Ingress   *netReasonJSON `json:"ingress"`
 }
 
 type netReasonJSON struct {
@@ -201,7 +238,8 @@ func newNetAnswer(c *reach.Cluster, asked service, yes, no []pair) netAnswer {
 			})
 		}
 		x := c.Explain(p.from, p.to, protocol, port)
-		out.Pairs = append(out.Pairs, netPairJSON{p.from.String(), p.to.String(), p.ports.String(), newNetReason(p.from, x.Egress), newNetReason(p.to, x.Ingress)})
+		out.Pairs = append(out.Pairs, netPairJSON{From: p.from.String(), To: p.to.String(), Ports: p.ports.String(), Unknown: c.Doubts(p.from, p.to), Otherwise: c.Disagree(p.from, p.to, protocol, port),
+			Egress: newNetReason(p.from, x.Egress), Ingress: newNetReason(p.to, x.Ingress)})
 	}
 	return out
 }
@@ -256,6 +294,12 @@ func (a netAnswer) write(w io.Writer) error {
 		out.WriteString("\n")
 		p.Egress.write(&out, "  leaves ", p.From)
 		p.Ingress.write(&out, "  enters ", p.To)
+		if len(p.Otherwise) > 0 {
+			fmt.Fprintf(&out, "  answered otherwise by %s\n", strings.Join(p.Otherwise, ", "))
+		}
+		for _, why := range p.Unknown {
+			fmt.Fprintf(&out, "  not known: %s\n", report.Printable(why))
+		}
 	}
 	if a.more > 0 {
 		fmt.Fprintf(&out, "\nand %d more pairs\n", a.more)

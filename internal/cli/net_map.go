@@ -36,7 +36,9 @@ workload and block of addresses, and -o csv has a line for every pair.`,
   bulkhead net map -f deploy/ -o csv
   bulkhead net map -n shop`,
 		Args: noArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return runNetMap(c.Context(), env, q) },
+		RunE: func(c *cobra.Command, _ []string) error {
+			return q.toFile(env, func(env *Env) error { return runNetMap(c.Context(), env, q) })
+		},
 	}
 	addNetFlags(c.Flags(), q)
 	return c

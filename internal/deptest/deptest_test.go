@@ -35,6 +35,7 @@ var rules = []rule{
 	{"persona", append([]string{"rbac"}, domain...), renderers, "it joins what an organisation says with what roles allow; files are read by who asks"},
 	{"network", domain, renderers, "a domain imports no other: what it needs of one is an argument"},
 	{"network/reach", []string{"finding", "model"}, clients, "it answers questions about a world and knows no control"},
+	{"network/intent", []string{"finding", "model", "network/reach"}, clients, "it joins what a team says with what policies allow; files are read by who asks"},
 	{"image", domain, renderers, "a domain imports no other: what it needs of one is an argument"},
 	{"controlplane", domain, renderers, "a domain imports no other: what it needs of one is an argument"},
 	{"load", []string{"finding", "model", "load/*"}, nil, "loading knows nothing of what is made of a snapshot"},
