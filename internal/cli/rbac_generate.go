@@ -25,8 +25,8 @@ type generateFlags struct {
 	example                          bool
 }
 
-// generateFormats are the forms of what is generated; a table tells of it only.
-var generateFormats = []string{"yaml", "json", "table"}
+// generateFormats are the forms of what is generated; a table and pictures tell of it only.
+var generateFormats = []string{"yaml", "json", "table", "dot", "svg", "html"}
 
 func newRBACGenerate(env *Env) *cobra.Command {
 	f := &generateFlags{}
@@ -145,6 +145,9 @@ func writeSet(w io.Writer, format string, set *persona.Set) error {
 	switch format {
 	case "table":
 		return nil
+	case "dot", "svg", "html":
+		a := rbac.AccessOf(model.NewWorld(set.Objects, model.WorldOptions{Complete: true}))
+		return (&inquiry{format: format}).draw(w, drawAccess(a, focus{title: "Who does what"}))
 	case "json":
 		items := make([]any, 0, len(set.Objects))
 		for _, o := range set.Objects {
