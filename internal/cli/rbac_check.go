@@ -18,7 +18,7 @@ import (
 )
 
 func newRBACCheck(env *Env) *cobra.Command {
-	q := &inquiry{}
+	q := &inquiry{forms: withPictures()}
 	c := &cobra.Command{
 		Use:   "check CHECK.yaml...",
 		Short: "Hold a cluster against what is written of who may do what",
@@ -51,7 +51,7 @@ that is not known, because something could not be read.`,
 			if len(args) == 0 {
 				return usageError{errors.New("name files of kind AccessCheck, or - for standard input\nSee bulkhead rbac check --help")}
 			}
-			return runRBACCheck(c.Context(), env, q, args)
+			return q.toFile(env, func(env *Env) error { return runRBACCheck(c.Context(), env, q, args) })
 		},
 	}
 	fs := c.Flags()
@@ -78,7 +78,7 @@ func runRBACCheck(ctx context.Context, env *Env, q *inquiry, paths []string) err
 	if slices.ContainsFunc(all.Entries, func(e persona.Entry) bool { return e.Becomes }) {
 		kinds = rbac.EscalationKinds()
 	}
-	_, w, err := q.access(ctx, env, kinds...)
+	access, w, err := q.access(ctx, env, kinds...)
 	if err != nil {
 		return err
 	}
@@ -86,9 +86,12 @@ func runRBACCheck(ctx context.Context, env *Env, q *inquiry, paths []string) err
 	if err != nil {
 		return err
 	}
-	if q.format == "table" {
+	switch {
+	case q.drawn():
+		err = q.draw(env.Stdout, drawDrift(access, result))
+	case q.format == "table":
 		err = writeDifferences(env.Stdout, result)
-	} else {
+	default:
 		err = answer(env.Stdout, q.format, newAccessDriftJSON(paths, result))
 	}
 	switch {

@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"slices"
 
+	"bulkhead.dev/bulkhead/internal/finding"
 	"bulkhead.dev/bulkhead/internal/graph"
+	"bulkhead.dev/bulkhead/internal/persona"
 	"bulkhead.dev/bulkhead/internal/rbac"
 )
 
@@ -190,6 +192,33 @@ func drawAccess(a *rbac.Access, f focus) *graph.Drawing {
 	return d.picture()
 }
 
+// drawDrift draws the bindings by which something is as it should not be, and the steps to
+// others.
+func drawDrift(a *rbac.Access, r *persona.Result) *graph.Drawing {
+	f := focus{title: "What is not as it should be", only: map[finding.Ref]bool{}, defaults: true, unknown: r.Unknown}
+	missing := 0
+	for _, d := range r.Differences {
+		for _, g := range d.Grants {
+			if g.Binding != nil {
+				f.only[*g.Binding] = true
+			}
+		}
+		switch {
+		case d.Binding != nil:
+			f.only[*d.Binding] = true
+		case d.Chain != nil:
+			f.escalations = append(f.escalations, *d.Chain)
+		case len(d.Grants) == 0:
+			missing++
+		}
+	}
+	out := drawAccess(a, f)
+	if missing > 0 {
+		out.Notes = append(out.Notes, fmt.Sprintf("Not drawn: %s that should be granted.", plural(missing, "permission", "permissions")))
+	}
+	return out
+}
+
 // drawAccessDiff draws the bindings and rules that differ, default ones too.
 func drawAccessDiff(before, after *rbac.Access, title string) *graph.Drawing {
 	f := focus{title: title, defaults: true}
@@ -205,6 +234,8 @@ type focus struct {
 	permissions []rbac.Permission
 	// namespace limits it to what is bound in it, and to what its accounts are bound to.
 	namespace string
+	// only limits it to bindings, where it is not nil.
+	only map[finding.Ref]bool
 	// defaults draws the bindings that every cluster has, too.
 	defaults    bool
 	escalations []rbac.Escalation
@@ -214,6 +245,9 @@ type focus struct {
 func (d *accessDrawing) bindings(f focus) {
 	left := 0
 	for _, b := range d.access.Bindings() {
+		if f.only != nil && !f.only[*b.Ref] {
+			continue
+		}
 		if b.Default && !f.defaults {
 			left++
 			continue

@@ -33,7 +33,7 @@ var rules = []rule{
 	{"workload", domain, renderers, "a domain imports no other: what it needs of one is an argument"},
 	{"rbac", domain, renderers, "a domain imports no other: what it needs of one is an argument"},
 	{"persona", append([]string{"rbac"}, domain...), renderers, "it joins what an organisation says with what roles allow; files are read by who asks"},
-	{"network", domain, renderers, "a domain imports no other: what it needs of one is an argument"},
+	{"network", append([]string{"network/reach"}, domain...), renderers, "a domain imports no other: what it needs of one is an argument"},
 	{"network/reach", []string{"finding", "model"}, clients, "it answers questions about a world and knows no control"},
 	{"network/intent", []string{"finding", "model", "network/reach"}, clients, "it joins what a team says with what policies allow; files are read by who asks"},
 	{"image", domain, renderers, "a domain imports no other: what it needs of one is an argument"},

@@ -10,6 +10,7 @@ import (
 	"bulkhead.dev/bulkhead/internal/check"
 	"bulkhead.dev/bulkhead/internal/finding"
 	"bulkhead.dev/bulkhead/internal/model"
+	"bulkhead.dev/bulkhead/internal/network/reach"
 )
 
 // withoutPods are namespaces that hold data of Kubernetes and no pods.
@@ -119,4 +120,4 @@ func describeOpen(all []workload, own []*policy, d direction) string {
 
 // defaultDenyNeeds are all that may deny or allow before a NetworkPolicy does, and
 // instead of one.
-var defaultDenyNeeds = slices.Concat([]model.GroupKind{namespaceKind, networkPolicyKind}, clusterPolicyKinds, pluginPolicies)
+var defaultDenyNeeds = slices.Concat([]model.GroupKind{namespaceKind, networkPolicyKind}, clusterPolicyKinds, reach.PluginPolicies)

@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 
 	"bulkhead.dev/bulkhead/internal/model"
+	"bulkhead.dev/bulkhead/internal/network/reach"
 )
 
 // clusterPolicy is a policy over namespaces of the API group
@@ -158,22 +159,10 @@ func isEmptySelector(v any) bool {
 	return ok && len(matchLabels) == 0 && len(expressions) == 0
 }
 
-// pluginPolicies are kinds of network plugins that isolate pods as well.
-var pluginPolicies = []model.GroupKind{
-	{Group: "cilium.io", Kind: "CiliumNetworkPolicy"},
-	{Group: "cilium.io", Kind: "CiliumClusterwideNetworkPolicy"},
-	{Group: "crd.projectcalico.org", Kind: "NetworkPolicy"},
-	{Group: "crd.projectcalico.org", Kind: "GlobalNetworkPolicy"},
-	{Group: "projectcalico.org", Kind: "NetworkPolicy"},
-	{Group: "projectcalico.org", Kind: "GlobalNetworkPolicy"},
-	{Group: "crd.antrea.io", Kind: "NetworkPolicy"},
-	{Group: "crd.antrea.io", Kind: "ClusterNetworkPolicy"},
-}
-
 // pluginPolicy returns a policy of a network plugin that may be about a namespace,
 // nil where there is none.
 func pluginPolicy(w *model.World, namespace string) *model.Object {
-	for _, gk := range pluginPolicies {
+	for _, gk := range reach.PluginPolicies {
 		for _, o := range w.Kind(gk) {
 			if o.Namespace == "" || o.Namespace == namespace {
 				return o

@@ -29,7 +29,11 @@ func assume(s *seeker) {
 	if s.has&(1<<assumeUsers|1<<assumeAccounts) == 0 || s.from.kind == assumedNode {
 		return
 	}
-	for _, p := range s.graph.users.all {
+	var users []place
+	if s.anyOrNamed(assumeUsers) != nil {
+		users = s.graph.users.all
+	}
+	for _, p := range users {
 		if !strings.HasPrefix(p.name, "system:node:") {
 			s.assumeOne("user-info", p, s.find(assumeUsers, p.name))
 		}
@@ -39,7 +43,17 @@ func assume(s *seeker) {
 			s.assumeOne("user-info", p, s.find(assumeGroups, p.name), name)
 		}
 	}
-	for _, p := range s.graph.anyAccounts.all {
+	if s.anyOrNamed(assumeAccounts) != nil {
+		s.assumeAccounts(s.graph.anyAccounts.all)
+		return
+	}
+	for _, ns := range s.powers.allNamespaces() {
+		s.assumeAccounts(s.graph.anyAccounts.in[ns])
+	}
+}
+
+func (s *seeker) assumeAccounts(of []place) {
+	for _, p := range of {
 		s.assumeOne("serviceaccount", p, view{s.powers, p.namespace}.find(assumeAccounts, p.name))
 	}
 }

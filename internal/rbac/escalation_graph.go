@@ -139,7 +139,9 @@ type graph struct {
 
 	users, groups, commonGroups   *places
 	accounts, anyAccounts, tokens *places
-	running, namespacedRoles      *places
+	// turned are the accounts of namespaces that have a token which may be turned over.
+	turned, turnedToAny      *places
+	running, namespacedRoles *places
 }
 
 func newGraph(a *Access, version int) *graph {

@@ -2,6 +2,7 @@ package rbac
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -111,6 +112,12 @@ func (g *graph) findPlaces() {
 	g.accounts = g.addPlaces(accounts, unread(serviceAccountKind, "service accounts"))
 	g.anyAccounts = g.addPlaces(anyAccounts, nil)
 	g.tokens = g.addPlaces(g.tokenSecrets(), unread(secretKind, "Secrets"))
+	var turned, turnedToAny []place
+	for _, ns := range slices.Sorted(maps.Keys(g.tokens.in)) {
+		turned = append(turned, place{ns, "", g.accounts.key(ns)})
+		turnedToAny = append(turnedToAny, place{ns, "", g.anyAccounts.key(ns)})
+	}
+	g.turned, g.turnedToAny = g.addPlaces(turned, g.accounts.unobserved), g.addPlaces(turnedToAny, nil)
 	g.running = g.addPlaces(g.runningPods(), unread(podKind, "pods"))
 	var roles []place
 	for key := range g.index.roles {

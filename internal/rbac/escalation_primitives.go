@@ -151,6 +151,13 @@ func makeTokenSecret(s *seeker) {
 	if s.anyOrNamed(changeSecrets) == nil || s.anybody().anyOrNamed(seeSecrets) == nil {
 		return // there are many tokens to look through
 	}
+	if change, read := s.any(changeSecrets), s.anybody().any(seeSecrets); s.namespace == "" && change != nil && read != nil {
+		s.step(s.graph.turned.key(""), place{}, change, read)
+		if h := s.anybody().find(createAccounts, ""); h != nil {
+			s.step(s.graph.turnedToAny.key(""), place{}, change, read, h)
+		}
+		return
+	}
 	for _, p := range s.graph.tokens.within(s.namespace) {
 		if change, read := s.find(changeSecrets, p.name), s.anybody().find(seeSecrets, p.name); change != nil && read != nil {
 			s.inside(p.namespace).runsAny(change, read)
