@@ -6,16 +6,19 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"bulkhead.dev/bulkhead/internal/finding"
+	"bulkhead.dev/bulkhead/internal/graph"
 	"bulkhead.dev/bulkhead/internal/report"
 )
 
 // output is one report that was asked for: -o json=FILE, or -o json for stdout.
 type output struct{ format, file string }
 
-func parseOutputs(values []string) ([]output, error) {
+// parseOutputs reads -o. Beside reports it may name pictures, where there are any.
+func parseOutputs(values []string, pictures ...string) ([]output, error) {
 	if len(values) == 0 {
 		values = []string{"table"}
 	}
@@ -23,7 +26,7 @@ func parseOutputs(values []string) ([]output, error) {
 	stdout := ""
 	for _, v := range values {
 		format, file, named := strings.Cut(v, "=")
-		if err := report.Check(format); err != nil {
+		if err := report.Check(format); err != nil && !slices.Contains(pictures, format) {
 			return nil, usageError{err}
 		}
 		switch {
@@ -48,20 +51,27 @@ func wants(outputs []output, format string) bool {
 	return false
 }
 
-// write writes every report. A file is replaced as a whole or not at all.
-func write(env *Env, outputs []output, r *finding.Result, showWaived bool) error {
+// write writes every report. A file is replaced as a whole or not at all. Pictures are
+// drawn, which only who offers them asks for.
+func write(env *Env, outputs []output, r *finding.Result, showWaived bool, draw func() *graph.Drawing) error {
 	width, isTerminal := terminal(env.Stdout)
 	for _, o := range outputs {
 		options := report.Options{Width: width, ShowWaived: showWaived}
+		fill := func(w io.Writer) error {
+			if report.Check(o.format) != nil {
+				return writeDrawing(w, o.format, draw())
+			}
+			return report.Write(w, o.format, r, options)
+		}
 		if o.file == "" {
 			options.Color = isTerminal && env.Getenv("NO_COLOR") == "" && env.Getenv("TERM") != "dumb"
-			if err := report.Write(env.Stdout, o.format, r, options); err != nil {
+			if err := fill(env.Stdout); err != nil {
 				return err
 			}
 			continue
 		}
 		options.Width = 0
-		if err := replaceFile(o.file, func(w io.Writer) error { return report.Write(w, o.format, r, options) }); err != nil {
+		if err := replaceFile(o.file, fill); err != nil {
 			return err
 		}
 	}

@@ -136,6 +136,9 @@ func (f *focus) escalate(a *rbac.Access, minor int, groups []string) error {
 // pictures are the forms of an answer that are drawn.
 var pictures = []string{"dot", "svg", "html"}
 
+// reportPictures are those of an answer whose page is a report.
+var reportPictures = []string{"dot", "svg"}
+
 // withPictures are the forms of an answer that can be drawn as well.
 func withPictures() []string { return slices.Concat(questionFormats, pictures) }
 
@@ -148,7 +151,11 @@ func (q *inquiry) drawn() bool { return slices.Contains(pictures, q.format) }
 
 // draw writes a drawing.
 func (q *inquiry) draw(w io.Writer, d *graph.Drawing) error {
-	switch q.format {
+	return writeDrawing(w, q.format, d)
+}
+
+func writeDrawing(w io.Writer, format string, d *graph.Drawing) error {
+	switch format {
 	case "dot":
 		return graph.WriteDOT(w, d)
 	case "svg":
@@ -156,7 +163,7 @@ func (q *inquiry) draw(w io.Writer, d *graph.Drawing) error {
 	case "html":
 		return graph.WriteHTML(w, d)
 	}
-	return answer(w, q.format, drawingJSON{finding.APIVersion, "Drawing", d})
+	return answer(w, format, drawingJSON{finding.APIVersion, "Drawing", d})
 }
 
 type drawingJSON struct {

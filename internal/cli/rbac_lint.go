@@ -2,6 +2,7 @@ package cli
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -9,7 +10,7 @@ import (
 )
 
 func newRBACLint(env *Env) *cobra.Command {
-	f := &scanFlags{}
+	f := &scanFlags{drawing: drawLint}
 	var files []string
 	c := &cobra.Command{
 		Use:   "lint",
@@ -24,14 +25,16 @@ can be removed without changing what anybody may do. What Kubernetes itself make
 judged.
 
 In files a role that no binding names is reported only where all bindings are known: in
-a namespace whose Namespace is given, or with --complete.`,
+a namespace whose Namespace is given, or with --complete.
+
+-o svg and -o dot draw the roles and bindings with what is wrong with them.`,
 		Example: `  # the cluster of the current context, and files
   bulkhead rbac lint
   bulkhead rbac lint -f deploy/ -f charts/shop
 
   # for a pull request, and for other programs
   bulkhead rbac lint -f deploy/ -o github
-  bulkhead rbac lint -f deploy/ -o sarif=lint.sarif --fail-on none
+  bulkhead rbac lint -f deploy/ -o sarif=lint.sarif -o svg=lint.svg --fail-on none
 
   # remove what grants nothing
   bulkhead fix deploy/ --control no-covered-rules,no-duplicate-subjects`,
@@ -49,7 +52,7 @@ a namespace whose Namespace is given, or with --complete.`,
 	fs := c.Flags()
 	fs.SortFlags = false
 	fs.StringArrayVarP(&files, "filename", "f", nil, "file, folder, chart or snapshot to judge instead of the cluster, or - for standard input; repeatable")
-	fs.StringArrayVarP(&f.outputs, "output", "o", nil, "report format, or FORMAT=FILE; repeatable: "+formatNames())
+	fs.StringArrayVarP(&f.outputs, "output", "o", nil, "report format, or FORMAT=FILE; repeatable: "+formatNames()+", "+strings.Join(reportPictures, ", "))
 	fs.StringVar(&f.failOn, "fail-on", "low", "exit with 1 for findings of at least this severity: low, medium, high, critical, or none")
 	fs.StringSliceVar(&f.skip, "skip", nil, "do not run these controls")
 	fs.StringVarP(&f.namespace, "namespace", "n", "", "of a cluster: read only this namespace (default all); of files: namespace of objects that name none (default \"default\")")

@@ -17,6 +17,7 @@ import (
 	"bulkhead.dev/bulkhead/internal/catalog"
 	"bulkhead.dev/bulkhead/internal/check"
 	"bulkhead.dev/bulkhead/internal/finding"
+	"bulkhead.dev/bulkhead/internal/graph"
 	"bulkhead.dev/bulkhead/internal/load"
 	"bulkhead.dev/bulkhead/internal/load/helm"
 	"bulkhead.dev/bulkhead/internal/model"
@@ -44,6 +45,8 @@ type scanFlags struct {
 	helm              helm.Options
 	live              liveFlags
 	policies          ownPolicies
+	// drawing draws what was found, where a command offers that as a report.
+	drawing func(*model.Snapshot, *finding.Result) *graph.Drawing
 }
 
 func newScan(env *Env) *cobra.Command {
@@ -148,12 +151,14 @@ type scan struct {
 	standIns map[string][]byte
 	// moreKinds are read of a cluster beside those that the controls need.
 	moreKinds []model.GroupKind
-	outputs   []output
-	controls  []*check.Control
-	settings  check.Settings
-	minor     int
-	failOn    finding.Severity
-	never     bool // --fail-on none
+	// snapshot is what was judged, kept for a drawing.
+	snapshot *model.Snapshot
+	outputs  []output
+	controls []*check.Control
+	settings check.Settings
+	minor    int
+	failOn   finding.Severity
+	never    bool // --fail-on none
 }
 
 func runScan(ctx context.Context, env *Env, f *scanFlags, paths []string) error {
@@ -168,7 +173,8 @@ func runScan(ctx context.Context, env *Env, f *scanFlags, paths []string) error 
 	if err != nil {
 		return err
 	}
-	if err := write(env, s.outputs, result, f.auditWaivers); err != nil {
+	draw := func() *graph.Drawing { return f.drawing(s.snapshot, result) }
+	if err := write(env, s.outputs, result, f.auditWaivers, draw); err != nil {
 		return err
 	}
 	return s.outcome(result)
@@ -177,7 +183,11 @@ func runScan(ctx context.Context, env *Env, f *scanFlags, paths []string) error 
 func newScanOf(env *Env, f *scanFlags) (*scan, error) {
 	s := &scan{scanFlags: f, env: env}
 	var err error
-	if s.outputs, err = parseOutputs(f.outputs); err != nil {
+	var pictures []string
+	if f.drawing != nil {
+		pictures = reportPictures
+	}
+	if s.outputs, err = parseOutputs(f.outputs, pictures...); err != nil {
 		return nil, err
 	}
 	if s.config, err = readConfig(f.config); err != nil {
@@ -233,6 +243,9 @@ func (s *scan) run(ctx context.Context, paths []string) (*finding.Result, error)
 	snapshot, out, err := s.judgeInput(ctx, paths)
 	if err != nil {
 		return nil, err
+	}
+	if s.drawing != nil {
+		s.snapshot = snapshot
 	}
 	if err := s.policyProblems(snapshot); err != nil {
 		return nil, err
