@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"bulkhead.dev/bulkhead/internal/finding"
+	"bulkhead.dev/bulkhead/internal/form"
 	"bulkhead.dev/bulkhead/internal/model"
 )
 
@@ -36,20 +37,20 @@ func readAnnotations(o *model.Object, options WaiverOptions) []*waiverReader {
 
 func readAnnotation(o *model.Object, at model.Path, control string, value any, options WaiverOptions) *waiverReader {
 	w := &Waiver{Name: ByAnnotation, Location: o.Locate(at), carrier: o}
-	r := &waiverReader{object: o, known: options.Known, waiver: w}
+	r := &waiverReader{Reader: form.Reader{Object: o}, known: options.Known, waiver: w}
 	if text := options.Annotations.refuses(o); text != "" {
-		r.fail(at, "%s", text)
+		r.Fail(at, "%s", text)
 	}
 	r.control(at, control)
 	const form = `write "reason; owner=...; expires=2027-01-31"`
-	text := r.text(at, value, form)
+	text := r.Text(at, value, form)
 	if text == "" {
 		return r
 	}
 	reason, rest, _ := strings.Cut(text, ";")
 	w.Reason = strings.TrimSpace(reason)
 	if key, _, ok := strings.Cut(w.Reason, "="); w.Reason == "" || ok && slices.Contains(annotationKeys, strings.TrimSpace(key)) {
-		r.fail(at, "does not begin with a reason; %s", form)
+		r.Fail(at, "does not begin with a reason; %s", form)
 	}
 	seen := map[string]bool{}
 	for part := range strings.SplitSeq(rest, ";") {
@@ -60,11 +61,11 @@ func readAnnotation(o *model.Object, at model.Path, control string, value any, o
 		key, value = strings.TrimSpace(key), strings.TrimSpace(value)
 		switch {
 		case !slices.Contains(annotationKeys, key):
-			r.fail(at, "has a part %q after the reason; a part is one of %s, with = and a value", strings.TrimSpace(part), strings.Join(annotationKeys, ", "))
+			r.Fail(at, "has a part %q after the reason; a part is one of %s, with = and a value", strings.TrimSpace(part), strings.Join(annotationKeys, ", "))
 		case value == "":
-			r.fail(at, "gives no value for %s", key)
+			r.Fail(at, "gives no value for %s", key)
 		case seen[key] && key != "container":
-			r.fail(at, "gives %s twice", key)
+			r.Fail(at, "gives %s twice", key)
 		default:
 			r.annotationPart(at, key, value)
 		}
@@ -72,7 +73,7 @@ func readAnnotation(o *model.Object, at model.Path, control string, value any, o
 	}
 	for _, key := range []string{"owner", "expires"} {
 		if !seen[key] {
-			r.fail(at, "has no %s; %s", key, form)
+			r.Fail(at, "has no %s; %s", key, form)
 		}
 	}
 	return r
@@ -120,7 +121,7 @@ func ReadWaivers(s *model.Snapshot, o WaiverOptions) *Waivers {
 		}
 		for _, r := range found {
 			if l := r.waiver.Location; l != nil {
-				at := waiverPlace{*l, world.Root, r.object.Ref()}
+				at := waiverPlace{*l, world.Root, r.Object.Ref()}
 				if read[at] != 0 && read[at] != i+1 {
 					continue
 				}
@@ -142,12 +143,12 @@ type waiverPlace struct {
 
 // add keeps a waiver, or what is wrong with it.
 func (w *Waivers) add(r *waiverReader) {
-	if len(r.problems) == 0 {
+	if !r.Failed() {
 		w.Add(r.waiver)
 		return
 	}
 	use := r.waiver.use("")
-	use.State, use.Problems, use.Location = invalid, r.texts(), r.location()
+	use.State, use.Problems, use.Location = invalid, r.Texts(), r.location()
 	if len(r.waiver.Controls) == 1 {
 		use.Control = r.waiver.Controls[0]
 	}

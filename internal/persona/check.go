@@ -9,6 +9,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 
 	"bulkhead.dev/bulkhead/internal/finding"
+	"bulkhead.dev/bulkhead/internal/form"
 	"bulkhead.dev/bulkhead/internal/model"
 	"bulkhead.dev/bulkhead/internal/rbac"
 )
@@ -55,7 +56,7 @@ type Holder struct {
 // ParseCheck reads an object of CheckKind. The error says all that is wrong with it, a
 // line for each, with file and line.
 func ParseCheck(o *model.Object) (*Check, error) {
-	r := &reader{object: o}
+	r := &reader{form.Reader{Object: o}}
 	c := &Check{}
 	var spec map[string]any
 	if c.Name, spec = r.header(CheckKind, "checks", "holders"); spec != nil {
@@ -73,14 +74,14 @@ func ParseCheck(o *model.Object) (*Check, error) {
 			r.holder(at.Keys("holders").Append(model.Index(i)), item, c)
 		}
 		switch {
-		case len(r.problems) > 0:
+		case r.Failed():
 		case len(c.Entries)+len(c.Holders) == 0:
-			r.fail(at, "checks nothing: list checks, each with a subject and what it can and cannot do")
+			r.Fail(at, "checks nothing: list checks, each with a subject and what it can and cannot do")
 		case things > maxChecked:
-			r.fail(at, "lists %d things, and %d are the most: make several files of it", things, maxChecked)
+			r.Fail(at, "lists %d things, and %d are the most: make several files of it", things, maxChecked)
 		}
 	}
-	if err := r.err(); err != nil {
+	if err := r.Err(); err != nil {
 		return nil, err
 	}
 	return c, nil
@@ -90,29 +91,29 @@ func ParseCheck(o *model.Object) (*Check, error) {
 const maxChecked = 10_000_000
 
 func (r *reader) entry(at model.Path, v any) *Entry {
-	m := r.fields(at, v, "about", "subject", "subjects", "inGroups", "namespaces", "can", "cannot", "nothingElse", "becomesAccountsOf")
+	m := r.Fields(at, v, "about", "subject", "subjects", "inGroups", "namespaces", "can", "cannot", "nothingElse", "becomesAccountsOf")
 	if m == nil {
 		return nil
 	}
-	e := &Entry{At: r.object.Locate(at)}
+	e := &Entry{At: r.Object.Locate(at)}
 	if m["about"] != nil {
-		e.About = r.text(at.Keys("about"), m["about"], "say in words who it is, or leave it out")
+		e.About = r.Name(at.Keys("about"), m["about"], "say in words who it is, or leave it out")
 	}
 	switch one, many := m["subject"], m["subjects"]; {
 	case one != nil && many != nil:
-		r.fail(at.Keys("subjects"), "stands beside subject: give one of them")
+		r.Fail(at.Keys("subjects"), "stands beside subject: give one of them")
 	case one != nil:
 		e.Subjects = r.subject(at.Keys("subject"), one, nil)
 	default:
 		e.Subjects = r.subjectList(at.Keys("subjects"), many)
 	}
 	for i, item := range r.items(at.Keys("inGroups"), m["inGroups"]) {
-		if g := r.text(at.Keys("inGroups").Append(model.Index(i)), item, "name a group"); g != "" {
+		if g := r.Name(at.Keys("inGroups").Append(model.Index(i)), item, "name a group"); g != "" {
 			e.Groups = append(e.Groups, g)
 		}
 	}
 	if e.Namespaces = r.labels(at.Keys("namespaces"), m["namespaces"], "name a namespace"); m["namespaces"] != nil && len(e.Namespaces) == 0 {
-		r.fail(at.Keys("namespaces"), "is empty: leave it out for the whole cluster")
+		r.Fail(at.Keys("namespaces"), "is empty: leave it out for the whole cluster")
 	}
 	for _, a := range r.actions(at.Keys("can"), m["can"]) {
 		if len(e.Namespaces) > 0 {
@@ -126,7 +127,7 @@ func (r *reader) entry(at model.Path, v any) *Entry {
 	if v := m["nothingElse"]; v != nil {
 		only, ok := v.(bool)
 		if !ok {
-			r.fail(at.Keys("nothingElse"), "must be true or false")
+			r.Fail(at.Keys("nothingElse"), "must be true or false")
 		}
 		e.NothingElse = only
 	}
@@ -134,7 +135,7 @@ func (r *reader) entry(at model.Path, v any) *Entry {
 		e.Becomes, e.AccountsOf = true, r.labels(at.Keys("becomesAccountsOf"), v, "name a namespace; an empty list is nobody")
 	}
 	if len(e.Can)+len(e.Cannot) == 0 && !e.NothingElse && !e.Becomes {
-		r.fail(at, "checks nothing: say what they can and cannot do")
+		r.Fail(at, "checks nothing: say what they can and cannot do")
 	}
 	return e
 }
@@ -142,11 +143,11 @@ func (r *reader) entry(at model.Path, v any) *Entry {
 // fits refuses in a namespace what belongs to the whole cluster.
 func (r *reader) fits(a placed) {
 	if len(a.URLs) > 0 {
-		r.fail(a.at, "is %q: a URL lies in no namespace; put it into an entry without namespaces", a.Action)
+		r.Fail(a.at, "is %q: a URL lies in no namespace; put it into an entry without namespaces", a.Action)
 	}
 	for _, res := range a.Resources {
 		if res.Known && !res.Namespaced && (res.Name != "namespaces" || res.Group != "") {
-			r.fail(a.at, "is %q: %s belong to the whole cluster; put them into an entry without namespaces", a.Action, res.Name)
+			r.Fail(a.at, "is %q: %s belong to the whole cluster; put them into an entry without namespaces", a.Action, res.Name)
 		}
 	}
 }
@@ -156,23 +157,23 @@ func (r *reader) subjectList(at model.Path, v any) []rbac.Subject {
 	for i, item := range r.items(at, v) {
 		out = r.subject(at.Append(model.Index(i)), item, out)
 	}
-	if len(out) == 0 && len(r.problems) == 0 {
-		r.fail(at, "is nobody: write User/NAME, Group/NAME or ServiceAccount/NAMESPACE/NAME")
+	if len(out) == 0 && !r.Failed() {
+		r.Fail(at, "is nobody: write User/NAME, Group/NAME or ServiceAccount/NAMESPACE/NAME")
 	}
 	return out
 }
 
 func (r *reader) subject(at model.Path, v any, known []rbac.Subject) []rbac.Subject {
-	text := r.text(at, v, "write User/NAME, Group/NAME or ServiceAccount/NAMESPACE/NAME")
+	text := r.Name(at, v, "write User/NAME, Group/NAME or ServiceAccount/NAMESPACE/NAME")
 	if text == "" {
 		return known
 	}
 	s, err := rbac.ParseSubject(text)
 	switch {
 	case err != nil:
-		r.fail(at, "%s", err)
+		r.Fail(at, "%s", err)
 	case slices.Contains(known, s):
-		r.fail(at, "is %s a second time", s)
+		r.Fail(at, "is %s a second time", s)
 	default:
 		return append(known, s)
 	}
@@ -180,20 +181,20 @@ func (r *reader) subject(at model.Path, v any, known []rbac.Subject) []rbac.Subj
 }
 
 func (r *reader) holder(at model.Path, v any, c *Check) {
-	m := r.fields(at, v, "role", "namespace", "subjects")
+	m := r.Fields(at, v, "role", "namespace", "subjects")
 	if m == nil {
 		return
 	}
-	h := Holder{At: r.object.Locate(at)}
-	kind, name, ok := strings.Cut(r.text(at.Keys("role"), m["role"], "write ClusterRole/NAME or Role/NAME"), "/")
+	h := Holder{At: r.Object.Locate(at)}
+	kind, name, ok := strings.Cut(r.Name(at.Keys("role"), m["role"], "write ClusterRole/NAME or Role/NAME"), "/")
 	if !ok || kind != "ClusterRole" && kind != "Role" || name == "" {
-		r.fail(at.Keys("role"), "must be ClusterRole/NAME or Role/NAME")
+		r.Fail(at.Keys("role"), "must be ClusterRole/NAME or Role/NAME")
 	}
 	h.RoleKind, h.Role = kind, name
 	if m["namespace"] != nil {
-		h.Namespace = r.label(at.Keys("namespace"), m["namespace"], "name a namespace, or leave it out for the whole cluster")
+		h.Namespace = r.Label(at.Keys("namespace"), m["namespace"], "name a namespace, or leave it out for the whole cluster")
 	} else if kind == "Role" {
-		r.fail(at.Keys("namespace"), "is missing: a Role is in one")
+		r.Fail(at.Keys("namespace"), "is missing: a Role is in one")
 	}
 	h.Subjects = r.subjectList(at.Keys("subjects"), m["subjects"])
 	c.Holders = append(c.Holders, h)

@@ -8,6 +8,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 
 	"bulkhead.dev/bulkhead/internal/finding"
+	"bulkhead.dev/bulkhead/internal/form"
 	"bulkhead.dev/bulkhead/internal/model"
 	"bulkhead.dev/bulkhead/internal/rbac"
 )
@@ -67,9 +68,9 @@ func Parse(o *model.Object) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &fileReader{reader: reader{object: o}, catalogue: c, file: &File{object: o}}
+	r := &fileReader{reader: reader{form.Reader{Object: o}}, catalogue: c, file: &File{object: o}}
 	r.read()
-	if err := r.err(); err != nil {
+	if err := r.Err(); err != nil {
 		return nil, err
 	}
 	return r.file, nil
@@ -97,38 +98,38 @@ func (r *fileReader) read() {
 	for i, item := range r.items(at.Keys("organisation"), spec["organisation"]) {
 		r.persona(at.Keys("organisation").Append(model.Index(i)), item, "", nil, names)
 	}
-	if len(r.file.Personas) == 0 && len(r.problems) == 0 {
-		r.fail(at, "has no persona: list teams, or personas of the organisation")
+	if len(r.file.Personas) == 0 && !r.Failed() {
+		r.Fail(at, "has no persona: list teams, or personas of the organisation")
 	}
 	bindings := 0
 	for _, p := range r.file.Personas {
 		bindings += 2 * max(1, len(p.Namespaces))
 	}
 	if bindings > maxBindings {
-		r.fail(at, "would make %d bindings, and %d are the most: make several files of it", bindings, maxBindings)
+		r.Fail(at, "would make %d bindings, and %d are the most: make several files of it", bindings, maxBindings)
 	}
-	if len(r.problems) == 0 {
+	if !r.Failed() {
 		r.conflicts()
 	}
 }
 
 func (r *fileReader) team(at model.Path, v any, known map[string]bool) {
-	m := r.fields(at, v, "name", "namespaces", "personas")
+	m := r.Fields(at, v, "name", "namespaces", "personas")
 	if m == nil {
 		return
 	}
-	name := r.label(at.Keys("name"), m["name"], "name the team")
+	name := r.Label(at.Keys("name"), m["name"], "name the team")
 	if name != "" && known[name] {
-		r.fail(at.Keys("name"), "is %q, and another team is called that", name)
+		r.Fail(at.Keys("name"), "is %q, and another team is called that", name)
 	}
 	known[name] = true
 	namespaces := r.labels(at.Keys("namespaces"), m["namespaces"], "name a namespace")
 	if len(namespaces) == 0 {
-		r.fail(at.Keys("namespaces"), "has no namespace: list those of the team")
+		r.Fail(at.Keys("namespaces"), "has no namespace: list those of the team")
 	}
 	personas := r.items(at.Keys("personas"), m["personas"])
 	if len(personas) == 0 {
-		r.fail(at.Keys("personas"), "is empty: say who does what, like role: developer, groups: [%s-developers]", cut(name))
+		r.Fail(at.Keys("personas"), "is empty: say who does what, like role: developer, groups: [%s-developers]", form.Cut(name))
 	}
 	names := map[string]bool{}
 	for i, item := range personas {
@@ -141,7 +142,7 @@ func (r *fileReader) persona(at model.Path, v any, team string, namespaces []str
 	if namespaces != nil {
 		allowed = append(allowed, "namespaces")
 	}
-	m := r.fields(at, v, allowed...)
+	m := r.Fields(at, v, allowed...)
 	if m == nil {
 		return
 	}
@@ -151,21 +152,21 @@ func (r *fileReader) persona(at model.Path, v any, team string, namespaces []str
 	}
 	p.Name = p.Role.Name
 	if m["name"] != nil {
-		p.Name = r.label(at.Keys("name"), m["name"], "leave it out, or name the persona")
+		p.Name = r.Label(at.Keys("name"), m["name"], "leave it out, or name the persona")
 	}
 	if known[p.Name] {
-		r.fail(at.Keys("name"), "is %q a second time: put who does the same into one persona, or give this one another name", p.Name)
+		r.Fail(at.Keys("name"), "is %q a second time: put who does the same into one persona, or give this one another name", p.Name)
 	}
 	known[p.Name] = true
 	if m["namespaces"] != nil && namespaces != nil {
 		p.Namespaces = r.labels(at.Keys("namespaces"), m["namespaces"], "name a namespace of the team")
 		for i, ns := range p.Namespaces {
 			if !slices.Contains(namespaces, ns) {
-				r.fail(at.Keys("namespaces").Append(model.Index(i)), "is %q, which is none of the team's namespaces", ns)
+				r.Fail(at.Keys("namespaces").Append(model.Index(i)), "is %q, which is none of the team's namespaces", ns)
 			}
 		}
 		if len(p.Namespaces) == 0 {
-			r.fail(at.Keys("namespaces"), "is empty: leave it out for all namespaces of the team")
+			r.Fail(at.Keys("namespaces"), "is empty: leave it out for all namespaces of the team")
 		}
 	}
 	r.subjects(&p, m)
@@ -175,18 +176,18 @@ func (r *fileReader) persona(at model.Path, v any, team string, namespaces []str
 
 func (r *fileReader) role(at model.Path, v any, team bool) *Role {
 	names := strings.Join(r.catalogue.names(team), ", ")
-	text := r.text(at, v, "write one of "+names)
+	text := r.Name(at, v, "write one of "+names)
 	if text == "" {
 		return nil
 	}
 	role := r.catalogue.role(text)
 	switch {
 	case role == nil:
-		r.fail(at, "is %q: write one of %s", cut(text), names)
+		r.Fail(at, "is %q: write one of %s", form.Cut(text), names)
 	case team && !role.team:
-		r.fail(at, "is %q, which is for the whole organisation: move it there, or write one of %s", text, names)
+		r.Fail(at, "is %q, which is for the whole organisation: move it there, or write one of %s", text, names)
 	case !team && !role.organisation:
-		r.fail(at, "is %q, which is for the namespaces of a team: move it to one, or write one of %s", text, names)
+		r.Fail(at, "is %q, which is for the namespaces of a team: move it to one, or write one of %s", text, names)
 	default:
 		return role
 	}
@@ -196,7 +197,7 @@ func (r *fileReader) role(at model.Path, v any, team bool) *Role {
 func (r *fileReader) subjects(p *Persona, m map[string]any) {
 	add := func(at model.Path, s rbac.Subject, ok bool) {
 		if ok && slices.Contains(p.Subjects, s) {
-			r.fail(at, "is %s a second time", s)
+			r.Fail(at, "is %s a second time", s)
 		} else if ok {
 			p.Subjects = append(p.Subjects, s)
 		}
@@ -206,7 +207,7 @@ func (r *fileReader) subjects(p *Persona, m map[string]any) {
 		at := p.at.Keys(field)
 		list := r.items(at, m[field])
 		if len(list) > 0 && p.Role.GroupsOnly && field != "groups" {
-			r.fail(at, "cannot be %s: name a group that is empty until somebody has to be in it", p.Role.Name)
+			r.Fail(at, "cannot be %s: name a group that is empty until somebody has to be in it", p.Role.Name)
 			continue
 		}
 		for i, item := range list {
@@ -222,8 +223,8 @@ func (r *fileReader) subjects(p *Persona, m map[string]any) {
 		}
 	}
 	slices.SortFunc(p.Subjects, compareSubjects)
-	if len(p.Subjects) == 0 && len(r.problems) == 0 {
-		r.fail(p.at, "is nobody: list groups, users or serviceAccounts")
+	if len(p.Subjects) == 0 && !r.Failed() {
+		r.Fail(p.at, "is nobody: list groups, users or serviceAccounts")
 	}
 }
 
@@ -235,11 +236,11 @@ func compareSubjects(a, b rbac.Subject) int { return strings.Compare(a.String(),
 func (r *fileReader) extra(p *Persona, v any) {
 	for _, a := range r.actions(p.at.Keys("extra"), v) {
 		if r.extras += len(a.things()); r.extras > maxExtras {
-			r.fail(a.at, "is too much: all extras of a file are at most %d things", maxExtras)
+			r.Fail(a.at, "is too much: all extras of a file are at most %d things", maxExtras)
 			return
 		}
 		if why := r.refused(p, a.Action); why != "" {
-			r.fail(a.at, "is %q: %s", a.Action, why)
+			r.Fail(a.at, "is %q: %s", a.Action, why)
 			continue
 		}
 		p.Extra = append(p.Extra, a)
@@ -285,7 +286,7 @@ func (r *fileReader) conflicts() {
 		}
 		for _, ns := range p.Namespaces {
 			if admins[ns] = p; ns == "kube-system" {
-				r.fail(p.at, "is %s of kube-system, where the accounts of the control plane are: who becomes them is cluster admin. Leave the namespace out, or use break-glass", p.Role.Name)
+				r.Fail(p.at, "is %s of kube-system, where the accounts of the control plane are: who becomes them is cluster admin. Leave the namespace out, or use break-glass", p.Role.Name)
 			}
 		}
 	}
@@ -294,12 +295,12 @@ func (r *fileReader) conflicts() {
 		for _, s := range p.Subjects {
 			for _, other := range powerful[s] {
 				if other != p && other.meets(p) {
-					r.fail(p.at, "has %s, who is %s already: give the two to different groups; somebody may be in both", s, other.Title())
+					r.Fail(p.at, "has %s, who is %s already: give the two to different groups; somebody may be in both", s, other.Title())
 				}
 			}
 			// Who is admin of a namespace is every service account there.
 			if a := admins[s.Namespace]; s.Kind == rbacv1.ServiceAccountKind && a != nil && !p.within(a.Namespaces) {
-				r.fail(p.at, "has %s, whom %s can become, and so have what the account has elsewhere: keep it in a namespace of its own", s, a.Title())
+				r.Fail(p.at, "has %s, whom %s can become, and so have what the account has elsewhere: keep it in a namespace of its own", s, a.Title())
 			}
 		}
 	}

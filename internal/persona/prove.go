@@ -11,6 +11,7 @@ import (
 	"bulkhead.dev/bulkhead/internal/admission"
 	"bulkhead.dev/bulkhead/internal/check"
 	"bulkhead.dev/bulkhead/internal/finding"
+	"bulkhead.dev/bulkhead/internal/form"
 	"bulkhead.dev/bulkhead/internal/model"
 	"bulkhead.dev/bulkhead/internal/rbac"
 )
@@ -28,13 +29,14 @@ func (s *Set) Prove(ctx context.Context, version int) error {
 	}
 	var problems []error
 	for _, d := range result.Differences {
-		problems = append(problems, fmt.Errorf("%s%s", place(d.At), d.problem()))
+		problems = append(problems, fmt.Errorf("%s%s", form.Place(d.At), d.problem()))
 	}
 	found, err := s.faults(ctx, w, version)
 	if err != nil {
 		return err
 	}
 	problems = append(problems, found...)
+	const maxProblems = 20
 	if len(problems) > maxProblems {
 		problems = append(problems[:maxProblems], fmt.Errorf("and %d problems more", len(problems)-maxProblems))
 	}
@@ -128,9 +130,9 @@ func (s *Set) faults(ctx context.Context, w *model.World, version int) ([]error,
 		at, what := s.blame(from, f.Path)
 		if f.Verdict == finding.Fail && slices.Contains(lints, f.Control) {
 			// One is enough: a persona has a binding for each of its namespaces.
-			if key := place(at) + f.Control; !noted[key] {
+			if key := form.Place(at) + f.Control; !noted[key] {
 				noted[key] = true
-				s.Notes = append(s.Notes, fmt.Sprintf("%s%s: %s (%s)", place(at), what, f.Message, f.Control))
+				s.Notes = append(s.Notes, fmt.Sprintf("%s%s: %s (%s)", form.Place(at), what, f.Message, f.Control))
 			}
 			continue
 		}
@@ -138,7 +140,7 @@ func (s *Set) faults(ctx context.Context, w *model.World, version int) ([]error,
 		if f.Verdict == finding.Unknown {
 			verdict = "cannot be judged by"
 		}
-		faults = append(faults, fmt.Errorf("%s%s %s the control %s: %s. Leave it out, or give it to a role that is meant to be powerful", place(at), what, verdict, f.Control, f.Message))
+		faults = append(faults, fmt.Errorf("%s%s %s the control %s: %s. Leave it out, or give it to a role that is meant to be powerful", form.Place(at), what, verdict, f.Control, f.Message))
 	}
 	slices.Sort(s.Notes)
 	slices.SortFunc(faults, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
