@@ -12,6 +12,8 @@ import (
 
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
+
+	"bulkhead.dev/bulkhead/internal/testbrowser"
 )
 
 // The library is the file that its release has, and nothing in the scripts ends them.
@@ -52,7 +54,7 @@ func TestPageHostile(t *testing.T) {
 // TestPageInBrowser is the page as its readers have it: each test is a tab of one
 // Chromium.
 func TestPageInBrowser(t *testing.T) {
-	browser := startBrowser(t)
+	browser := testbrowser.Start(t)
 	for _, tc := range []struct {
 		name string
 		test func(*testing.T, context.Context)
@@ -75,15 +77,13 @@ func TestPageInBrowser(t *testing.T) {
 
 // quiet fails where the browser complained, or asked for anything but the page.
 func (p *tab) quiet() {
-	p.t.Helper()
-	if said := p.said(); len(said) > 0 {
-		p.t.Errorf("the browser says %q", said)
+	p.T.Helper()
+	if said := p.Said(); len(said) > 0 {
+		p.T.Errorf("the browser says %q", said)
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for i, request := range p.requests {
+	for i, request := range p.Requests() {
 		if i > 0 && !strings.HasPrefix(request, "data:") {
-			p.t.Errorf("the page asks for %.80s", request)
+			p.T.Errorf("the page asks for %.80s", request)
 		}
 	}
 }
@@ -91,16 +91,16 @@ func (p *tab) quiet() {
 const ready = `window.bulkheadGraph`
 
 func testLoads(t *testing.T, browser context.Context) {
-	for _, s := range []screen{{}, {dark: true}, {width: 420, height: 900}} {
+	for _, s := range []screen{{}, {Dark: true}, {Width: 420, Height: 900}} {
 		p := openTab(t, browser, shop(), s)
-		p.waitFor(ready)
-		p.waitFor(`bulkheadGraph.canvas.cy.nodes().length === 12`)
+		p.WaitFor(ready)
+		p.WaitFor(`bulkheadGraph.canvas.cy.nodes().length === 12`)
 		// Something is painted: not all of the canvas has one colour.
-		p.waitFor(`[...document.querySelectorAll('#canvas canvas')].some((c) => new Set(new Uint32Array(c.getContext('2d').getImageData(0, 0, c.width, c.height).data.buffer)).size > 8)`)
+		p.WaitFor(`[...document.querySelectorAll('#canvas canvas')].some((c) => new Set(new Uint32Array(c.getContext('2d').getImageData(0, 0, c.width, c.height).data.buffer)).size > 8)`)
 		p.quiet()
 	}
 	p := openTab(t, browser, shop(), screen{})
-	p.waitFor(ready)
+	p.WaitFor(ready)
 	for _, attempt := range []string{
 		`document.body.innerHTML = '<b>x</b>'`,
 		`document.body.append(Object.assign(document.createElement('script'), {text: 'window.pwned = 1'}))`,
@@ -109,7 +109,7 @@ func testLoads(t *testing.T, browser context.Context) {
 			t.Errorf("the policy allows %s", attempt)
 		}
 	}
-	p = openTab(t, browser, shop(), screen{noScript: true})
+	p = openTab(t, browser, shop(), screen{NoScript: true})
 	if text := eval[string](p, `document.querySelector('noscript').textContent`); !strings.Contains(text, "-o svg") {
 		t.Errorf("without scripts it says %q", text)
 	}
@@ -119,7 +119,7 @@ func testLoads(t *testing.T, browser context.Context) {
 func testDraws(t *testing.T, browser context.Context) {
 	for _, d := range []*Drawing{shop(), random(rand.New(rand.NewPCG(1, 5)), 6, 100)} {
 		p := openTab(t, browser, d, screen{})
-		p.waitFor(ready)
+		p.WaitFor(ready)
 		wrong := eval[[]string](p, `(() => {
 			const wrong = [];
 			const boxes = bulkheadGraph.canvas.cy.nodes('.box').map((n) => ({ id: n.id(), ...n.boundingBox({ includeLabels: false, includeOverlays: false }) }));
@@ -145,7 +145,7 @@ func testDraws(t *testing.T, browser context.Context) {
 
 // tap clicks on what stands in the picture.
 func (p *tab) tap(id string) {
-	p.t.Helper()
+	p.T.Helper()
 	at := eval[[]float64](p, fmt.Sprintf(`(() => {
 		const { cy } = bulkheadGraph.canvas;
 		const element = cy.getElementById(%q);
@@ -153,33 +153,33 @@ func (p *tab) tap(id string) {
 		const at = element.isEdge() ? (() => { const m = element.midpoint(); const z = cy.zoom(); const pan = cy.pan(); return { x: m.x * z + pan.x, y: m.y * z + pan.y }; })() : element.renderedPosition();
 		return [canvas.x + at.x, canvas.y + at.y];
 	})()`, id))
-	p.do(chromedp.MouseClickXY(at[0], at[1]))
+	p.Do(chromedp.MouseClickXY(at[0], at[1]))
 }
 
 func testOpens(t *testing.T, browser context.Context) {
 	p := openTab(t, browser, shop(), screen{})
-	p.waitFor(ready)
-	p.click("#close-all")
-	p.waitFor(`bulkheadGraph.canvas.cy.nodes().length === 4`)
+	p.WaitFor(ready)
+	p.Click("#close-all")
+	p.WaitFor(`bulkheadGraph.canvas.cy.nodes().length === 4`)
 	lines := eval[string](p, `bulkheadGraph.canvas.cy.edges().map((e) => e.source().data('label').split('\n')[0] + ' ' + e.data('label') + ' ' + e.target().data('label').split('\n')[0]).sort().join(', ')`)
 	if want := "jane  shop, ops  Whole cluster, shop  ops, shop mint-token ops"; lines != want {
 		t.Errorf("lines %s, want %s", lines, want)
 	}
 	p.tap(compartmentNamed(p, "shop"))
-	p.waitFor(`bulkheadGraph.canvas.cy.nodes('.box').length === 8`)
-	p.waitFor(`document.getElementById('toggle').textContent === 'Close'`)
-	p.click("#toggle")
-	p.waitFor(`bulkheadGraph.canvas.cy.nodes('.box').length === 4`)
-	p.click("#open-all")
-	p.waitFor(`bulkheadGraph.canvas.cy.nodes('.box').length === 9`)
+	p.WaitFor(`bulkheadGraph.canvas.cy.nodes('.box').length === 8`)
+	p.WaitFor(`document.getElementById('toggle').textContent === 'Close'`)
+	p.Click("#toggle")
+	p.WaitFor(`bulkheadGraph.canvas.cy.nodes('.box').length === 4`)
+	p.Click("#open-all")
+	p.WaitFor(`bulkheadGraph.canvas.cy.nodes('.box').length === 9`)
 	p.quiet()
 }
 
 func testDetails(t *testing.T, browser context.Context) {
 	p := openTab(t, browser, shop(), screen{})
-	p.waitFor(ready)
+	p.WaitFor(ready)
 	p.tap(nodeNamed(p, "web"))
-	p.waitFor(`document.querySelector('#detail h2').textContent === 'web'`)
+	p.WaitFor(`document.querySelector('#detail h2').textContent === 'web'`)
 	text := eval[string](p, `document.getElementById('detail').innerText`)
 	for _, want := range []string{"Service account in shop", "From here: 2", "reader", "RoleBinding", "web.yaml:12", "No path leads from here to Cluster admin."} {
 		if !strings.Contains(text, want) {
@@ -190,40 +190,40 @@ func testDetails(t *testing.T, browser context.Context) {
 		t.Errorf("%d nodes are dimmed", dim)
 	}
 	p.tap(eval[string](p, `bulkheadGraph.canvas.cy.edges('[label="mint-token"]').id()`))
-	p.waitFor(`document.querySelector('#detail h2').textContent === 'can become'`)
+	p.WaitFor(`document.querySelector('#detail h2').textContent === 'can become'`)
 	if text := eval[string](p, `document.getElementById('detail').innerText`); !strings.Contains(text, "Step") || !strings.Contains(text, "deployer") {
 		t.Errorf("%s", text)
 	}
-	p.click(`#detail .pick`)
-	p.waitFor(`document.querySelector('#detail h2').textContent === 'ci'`)
+	p.Click(`#detail .pick`)
+	p.WaitFor(`document.querySelector('#detail h2').textContent === 'ci'`)
 	p.tap(nodeNamed(p, "jane"))
-	p.waitFor(`document.querySelector('#detail a').href === 'https://example.com/jane'`)
-	p.press(kb.Escape)
-	p.waitFor(`document.querySelector('#detail h2').textContent === 'Nothing chosen' && bulkheadGraph.canvas.cy.elements('.dim').length === 0`)
+	p.WaitFor(`document.querySelector('#detail a').href === 'https://example.com/jane'`)
+	p.Press(kb.Escape)
+	p.WaitFor(`document.querySelector('#detail h2').textContent === 'Nothing chosen' && bulkheadGraph.canvas.cy.elements('.dim').length === 0`)
 	p.quiet()
 }
 
 func compartmentNamed(p *tab, label string) string {
-	p.t.Helper()
+	p.T.Helper()
 	return eval[string](p, fmt.Sprintf(`'c' + JSON.parse(document.getElementById('data').textContent).compartments.findIndex((c) => c.label === %q)`, label))
 }
 
 func nodeNamed(p *tab, label string) string {
-	p.t.Helper()
+	p.T.Helper()
 	return eval[string](p, fmt.Sprintf(`'n' + JSON.parse(document.getElementById('data').textContent).nodes.findIndex((n) => n.label === %q)`, label))
 }
 
 func testPath(t *testing.T, browser context.Context) {
 	p := openTab(t, browser, shop(), screen{})
-	p.waitFor(ready)
-	p.click("#close-all")
+	p.WaitFor(ready)
+	p.Click("#close-all")
 	if text := eval[string](p, `document.getElementById('detail').innerText`); !strings.Contains(text, "Paths lead to Cluster admin: 2") {
 		t.Errorf("%s", text)
 	}
-	p.click(fmt.Sprintf(`[data-node="%s"]`, nodeNamed(p, "ci")[1:]))
-	p.waitFor(`document.getElementById('reaches').textContent === 'Reaches Cluster admin in 3 arrows.'`)
-	p.click("#show-path")
-	p.waitFor(`bulkheadGraph.canvas.cy.edges('.path').length === 3`)
+	p.Click(fmt.Sprintf(`[data-node="%s"]`, nodeNamed(p, "ci")[1:]))
+	p.WaitFor(`document.getElementById('reaches').textContent === 'Reaches Cluster admin in 3 arrows.'`)
+	p.Click("#show-path")
+	p.WaitFor(`bulkheadGraph.canvas.cy.edges('.path').length === 3`)
 	if steps := eval[string](p, `[...document.querySelectorAll('.path li .pick span')].map((s) => s.textContent).join(' ')`); steps != "deployer cluster-admin Cluster admin" {
 		t.Errorf("the path is %s", steps)
 	}
@@ -232,46 +232,46 @@ func testPath(t *testing.T, browser context.Context) {
 
 func testSearch(t *testing.T, browser context.Context) {
 	p := openTab(t, browser, shop(), screen{})
-	p.waitFor(ready)
-	p.click("#close-all")
-	p.press("/")
-	p.waitFor(`document.activeElement.id === 'search'`)
+	p.WaitFor(ready)
+	p.Click("#close-all")
+	p.Press("/")
+	p.WaitFor(`document.activeElement.id === 'search'`)
 	empty := `(document.getElementById('search').value = '', document.getElementById('search').focus(), true)`
 	eval[bool](p, empty) // the protocol types the slash even where the page has taken it
-	p.press("d", "e", "p", "l")
-	p.waitFor(`document.querySelectorAll('#results li').length === 1`)
-	p.press(kb.Enter)
-	p.waitFor(`document.querySelector('#detail h2').textContent === 'deployer' && bulkheadGraph.canvas.cy.nodes('.frame').length === 1`)
+	p.Press("d", "e", "p", "l")
+	p.WaitFor(`document.querySelectorAll('#results li').length === 1`)
+	p.Press(kb.Enter)
+	p.WaitFor(`document.querySelector('#detail h2').textContent === 'deployer' && bulkheadGraph.canvas.cy.nodes('.frame').length === 1`)
 	// What is written about the edges of a node is found, too.
 	eval[bool](p, empty)
-	p.press(strings.Split("web.yaml", "")...)
-	p.waitFor(`document.querySelectorAll('#results li').length === 1 && document.querySelector('#results span').textContent === 'web'`)
-	p.click("#open-all")
-	p.click(`[data-kind="role"]`)
-	p.waitFor(`bulkheadGraph.canvas.cy.nodes('.box').length === 7`)
-	p.click(`[data-kind="role"]`)
-	p.click(`[data-kind="binding"]`)
-	p.waitFor(`bulkheadGraph.canvas.cy.nodes('.box').length === 9 && bulkheadGraph.canvas.cy.edges('.violet').length === 0`)
+	p.Press(strings.Split("web.yaml", "")...)
+	p.WaitFor(`document.querySelectorAll('#results li').length === 1 && document.querySelector('#results span').textContent === 'web'`)
+	p.Click("#open-all")
+	p.Click(`[data-kind="role"]`)
+	p.WaitFor(`bulkheadGraph.canvas.cy.nodes('.box').length === 7`)
+	p.Click(`[data-kind="role"]`)
+	p.Click(`[data-kind="binding"]`)
+	p.WaitFor(`bulkheadGraph.canvas.cy.nodes('.box').length === 9 && bulkheadGraph.canvas.cy.edges('.violet').length === 0`)
 	p.quiet()
 }
 
 func testKeyboard(t *testing.T, browser context.Context) {
 	p := openTab(t, browser, shop(), screen{})
-	p.waitFor(ready)
+	p.WaitFor(ready)
 	eval[bool](p, `(document.getElementById('canvas').focus(), true)`)
-	p.press(kb.ArrowRight)
-	p.waitFor(`document.querySelector('#detail h2').textContent !== 'Nothing chosen'`)
+	p.Press(kb.ArrowRight)
+	p.WaitFor(`document.querySelector('#detail h2').textContent !== 'Nothing chosen'`)
 	first := eval[string](p, `document.querySelector('#detail h2').textContent`)
-	p.press(kb.ArrowRight, kb.ArrowRight)
-	p.waitFor(fmt.Sprintf(`document.querySelector('#detail h2').textContent !== %q && document.getElementById('status').textContent.includes(document.querySelector('#detail h2').textContent)`, first))
+	p.Press(kb.ArrowRight, kb.ArrowRight)
+	p.WaitFor(fmt.Sprintf(`document.querySelector('#detail h2').textContent !== %q && document.getElementById('status').textContent.includes(document.querySelector('#detail h2').textContent)`, first))
 	frames := eval[int](p, `bulkheadGraph.canvas.cy.nodes('.frame').length`)
-	p.press(kb.Enter)
-	p.waitFor(fmt.Sprintf(`bulkheadGraph.canvas.cy.nodes('.frame').length === %d`, frames-1))
-	p.press(kb.Enter)
-	p.waitFor(fmt.Sprintf(`bulkheadGraph.canvas.cy.nodes('.frame').length === %d`, frames))
+	p.Press(kb.Enter)
+	p.WaitFor(fmt.Sprintf(`bulkheadGraph.canvas.cy.nodes('.frame').length === %d`, frames-1))
+	p.Press(kb.Enter)
+	p.WaitFor(fmt.Sprintf(`bulkheadGraph.canvas.cy.nodes('.frame').length === %d`, frames))
 	zoom := eval[float64](p, `bulkheadGraph.canvas.cy.zoom()`)
-	p.press("+")
-	p.waitFor(fmt.Sprintf(`bulkheadGraph.canvas.cy.zoom() > %g`, zoom))
+	p.Press("+")
+	p.WaitFor(fmt.Sprintf(`bulkheadGraph.canvas.cy.zoom() > %g`, zoom))
 	// Everything that is not the picture can be reached by Tab.
 	if n := eval[int](p, `[...document.querySelectorAll('button, input, summary, #canvas')].filter((e) => e.tabIndex < 0).length`); n > 0 {
 		t.Errorf("%d controls cannot be reached", n)
@@ -281,9 +281,9 @@ func testKeyboard(t *testing.T, browser context.Context) {
 
 func testChanges(t *testing.T, browser context.Context) {
 	p := openTab(t, browser, shop(), screen{})
-	p.waitFor(ready)
-	p.click("#changes")
-	p.waitFor(`bulkheadGraph.canvas.cy.nodes('.box').length === 2 && bulkheadGraph.canvas.cy.edges().length === 2`)
+	p.WaitFor(ready)
+	p.Click("#changes")
+	p.WaitFor(`bulkheadGraph.canvas.cy.nodes('.box').length === 2 && bulkheadGraph.canvas.cy.edges().length === 2`)
 	if tones := eval[string](p, `bulkheadGraph.canvas.cy.edges().map((e) => e.classes()[0]).sort().join(' ')`); tones != "red teal" {
 		t.Errorf("the lines are %s", tones)
 	}
@@ -295,8 +295,8 @@ func testChanges(t *testing.T, browser context.Context) {
 
 func testHostile(t *testing.T, browser context.Context) {
 	p := openTab(t, browser, hostile(), screen{})
-	p.waitFor(ready)
-	p.click("#open-all")
+	p.WaitFor(ready)
+	p.Click("#open-all")
 	// All that can be chosen is.
 	n := eval[int](p, `(() => { let n = 0; for (const box of bulkheadGraph.canvas.cy.elements().map((e) => e.id())) { if (box[0] !== 'c') { bulkheadGraph.chooseName(box); n++; } } return n; })()`)
 	if n != 4*len(hostileTexts) {
@@ -315,12 +315,12 @@ func testHostile(t *testing.T, browser context.Context) {
 
 func testLarge(t *testing.T, browser context.Context) {
 	p := openTab(t, browser, random(rand.New(rand.NewPCG(2, 6)), 100, 6000), screen{})
-	p.waitFor(ready)
+	p.WaitFor(ready)
 	if n := eval[int](p, `bulkheadGraph.canvas.cy.nodes().length`); n > 800 {
 		t.Errorf("%d nodes are drawn at first", n)
 	}
-	p.click("#open-all")
-	p.waitFor(`document.getElementById('status').textContent.includes('more than 2,500 at once')`)
+	p.Click("#open-all")
+	p.WaitFor(`document.getElementById('status').textContent.includes('more than 2,500 at once')`)
 	took := eval[float64](p, `(() => { const start = performance.now(); bulkheadGraph.toggle(3); return performance.now() - start; })()`)
 	if took > 5000 {
 		t.Errorf("to open a compartment takes %.0f ms", took)
@@ -330,7 +330,7 @@ func testLarge(t *testing.T, browser context.Context) {
 
 func testPaper(t *testing.T, browser context.Context) {
 	p := openTab(t, browser, shop(), screen{})
-	p.waitFor(ready)
+	p.WaitFor(ready)
 	width := eval[float64](p, `(async () => {
 		dispatchEvent(new Event('beforeprint'));
 		const image = document.getElementById('paper');
@@ -340,7 +340,7 @@ func testPaper(t *testing.T, browser context.Context) {
 	if width < 800 {
 		t.Errorf("the picture is %.0f pixels wide", width)
 	}
-	if _, err := chromedp.Run(p.ctx, chromedp.PrintToPDF()); err != nil {
+	if _, err := chromedp.Run(p.Context(), chromedp.PrintToPDF()); err != nil {
 		t.Error(err)
 	}
 	p.quiet()

@@ -13,12 +13,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"bulkhead.dev/bulkhead/internal/finding"
+	"bulkhead.dev/bulkhead/internal/testbrowser"
 )
 
 // TestHTMLInBrowser is the page as its readers have it: each test is a tab of
 // one Chromium.
 func TestHTMLInBrowser(t *testing.T) {
-	browser := startBrowser(t)
+	browser := testbrowser.Start(t)
 	for _, tc := range []struct {
 		name string
 		test func(*testing.T, context.Context)
@@ -46,19 +47,17 @@ func TestHTMLInBrowser(t *testing.T) {
 }
 
 func testPageLoads(t *testing.T, browser context.Context) {
-	for _, s := range []screen{{}, {dark: true}, {width: 420, height: 900}} {
+	for _, s := range []screen{{}, {Dark: true}, {Width: 420, Height: 900}} {
 		p := openTab(t, browser, shopResult(), s)
-		p.waitFor(`document.querySelectorAll('.row').length > 50`)
-		if said := p.said(); len(said) > 0 {
+		p.WaitFor(`document.querySelectorAll('.row').length > 50`)
+		if said := p.Said(); len(said) > 0 {
 			t.Errorf("the browser says %q", said)
 		}
-		p.mu.Lock()
-		for i, request := range p.requests {
+		for i, request := range p.Requests() {
 			if i > 0 && !strings.HasPrefix(request, "data:") {
 				t.Errorf("the page asks for %.80s", request)
 			}
 		}
-		p.mu.Unlock()
 	}
 	// The policy is in force: markup from text and scripts from text are refused.
 	p := openTab(t, browser, shopResult(), screen{})
@@ -103,8 +102,8 @@ func testPageDetails(t *testing.T, browser context.Context) {
 	f := r.Findings[slices.IndexFunc(r.Findings, func(f finding.Finding) bool { return f.Control == "privileged" && f.Waived == nil })]
 	p := openTab(t, browser, r, screen{})
 	row := fmt.Sprintf(`.row[data-fingerprint="%s"]`, f.Fingerprint)
-	p.click(row + " summary")
-	p.waitFor(fmt.Sprintf(`document.querySelector(%q)`, row+" .detail"))
+	p.Click(row + " summary")
+	p.WaitFor(fmt.Sprintf(`document.querySelector(%q)`, row+" .detail"))
 	text := eval[string](p, fmt.Sprintf(`document.querySelector(%q).innerText`, row))
 	rule := ruleOf(f.Control, ruleIndex(r))
 	want := []string{f.Message, rule.Why, rule.Remedy, f.Path, htmlPlace(*f.Location), f.Evidence[0].Detail, f.Container, f.Fingerprint, f.Fix.Note, "may break the workload",
@@ -133,15 +132,15 @@ func testPageDetails(t *testing.T, browser context.Context) {
 		t.Error("added lines have no colour")
 	}
 	eval[bool](p, `(() => { window.copied = []; navigator.clipboard.writeText = (text) => { copied.push(text); return Promise.resolve() }; return true })()`)
-	p.click(row + " .box:last-child button")
-	p.click(row + " .box button")
+	p.Click(row + " .box:last-child button")
+	p.Click(row + " .box button")
 	if copied := eval[[]string](p, `copied`); len(copied) != 2 || !strings.HasPrefix(copied[0], "waive.bulkhead.dev/privileged: ") || copied[1] != f.Fix.Diff {
 		t.Errorf("copied %q", copied)
 	}
 
 	waived := r.Findings[slices.IndexFunc(r.Findings, func(f finding.Finding) bool { return f.Waived != nil })]
-	p = openTab(t, browser, r, screen{hash: "#waived=all&finding=" + waived.Fingerprint})
-	p.waitFor(`document.querySelector('.row[open] .detail')`)
+	p = openTab(t, browser, r, screen{Hash: "#waived=all&finding=" + waived.Fingerprint})
+	p.WaitFor(`document.querySelector('.row[open] .detail')`)
 	text = eval[string](p, `document.querySelector('.row[open]').innerText`)
 	for _, s := range []string{waived.Waived.Reason, waived.Waived.Owner, waived.Waived.Ticket, waived.Waived.Expires} {
 		if !strings.Contains(text, s) {
@@ -157,13 +156,13 @@ func testPagePasses(t *testing.T, browser context.Context) {
 	r := withPasses(shopResult())
 	p := openTab(t, browser, r, screen{})
 	p.shows("without asking for passes", matching(r, question{}))
-	p.click(`.chip[data-value="pass"]`)
-	p.waitFor(`document.querySelectorAll('.row').length > 0`)
+	p.Click(`.chip[data-value="pass"]`)
+	p.WaitFor(`document.querySelectorAll('.row').length > 0`)
 	if got := eval[int](p, `document.querySelectorAll('.row .badge.pass').length`); got != len(r.Passes) {
 		t.Errorf("%d passes are shown, want %d", got, len(r.Passes))
 	}
-	p.click(`.row summary`)
-	p.waitFor(`document.querySelector('.row[open] .detail')`)
+	p.Click(`.row summary`)
+	p.WaitFor(`document.querySelector('.row[open] .detail')`)
 	if text := eval[string](p, `document.querySelector('.row[open]').innerText`); !strings.Contains(text, r.Passes[0].Evidence[0].Detail) || strings.Contains(text, "waive.") {
 		t.Errorf("a pass says %q", text)
 	}
@@ -171,16 +170,16 @@ func testPagePasses(t *testing.T, browser context.Context) {
 
 func testPageHostile(t *testing.T, browser context.Context) {
 	for _, noScript := range []bool{false, true} {
-		p := openTab(t, browser, attackResult(), screen{noScript: noScript, hash: "#waived=all"})
+		p := openTab(t, browser, attackResult(), screen{NoScript: noScript, Hash: "#waived=all"})
 		if !noScript {
-			p.waitFor(`document.querySelectorAll('.row').length === 2`)
+			p.WaitFor(`document.querySelectorAll('.row').length === 2`)
 			eval[int](p, `(() => { document.querySelectorAll('details').forEach((d) => { d.open = true }); return 1 })()`)
-			p.waitFor(`document.querySelectorAll('.row .detail').length === 2`)
+			p.WaitFor(`document.querySelectorAll('.row .detail').length === 2`)
 			eval[int](p, `(() => { document.querySelectorAll('button, .heat td, .heat th').forEach((b) => b.click()); return 1 })()`)
 			eval[string](p, `location.hash = '#waived=all'`)
-			p.waitFor(`document.querySelectorAll('.row').length === 2`)
+			p.WaitFor(`document.querySelectorAll('.row').length === 2`)
 			eval[int](p, `(() => { document.querySelectorAll('details').forEach((d) => { d.open = true }); return 1 })()`)
-			p.waitFor(`document.querySelectorAll('.row .detail').length === 2`)
+			p.WaitFor(`document.querySelectorAll('.row .detail').length === 2`)
 		}
 		time.Sleep(200 * time.Millisecond) // what an onerror would take
 		if eval[bool](p, `'pwned' in window`) {
@@ -202,11 +201,11 @@ func testPageHostile(t *testing.T, browser context.Context) {
 		if i := strings.IndexAny(shown, "\x1b\u202e\u2028"); i >= 0 {
 			t.Errorf("%q is shown raw", shown[i:min(len(shown), i+20)])
 		}
-		for _, complaint := range p.said() {
+		for _, complaint := range p.Said() {
 			t.Errorf("the browser says %s (script off: %t)", complaint, noScript)
 		}
 	}
-	p := openTab(t, browser, hostileResult(), screen{hash: "#waived=all&group=object"})
+	p := openTab(t, browser, hostileResult(), screen{Hash: "#waived=all&group=object"})
 	p.drawAll()
 	if got, want := eval[int](p, `document.querySelectorAll('.row').length`), len(hostileResult().Findings); got != want {
 		t.Errorf("%d hostile findings are shown, want %d", got, want)
@@ -218,8 +217,8 @@ func testPageBig(t *testing.T, browser context.Context) {
 	r := bigResult(20_000)
 	file := writeReport(t, r)
 	start := time.Now()
-	p := openFile(t, browser, file, screen{})
-	p.waitFor(`document.querySelectorAll('.row').length > 20`)
+	p := open(t, browser, file, screen{})
+	p.WaitFor(`document.querySelectorAll('.row').length > 20`)
 	firstScreen := time.Since(start)
 	timed := func(action string) time.Duration {
 		return time.Duration(eval[float64](p, fmt.Sprintf(`new Promise((done) => { const start = performance.now(); %s; requestAnimationFrame(() => setTimeout(() => done(performance.now() - start))) })`, action)) * float64(time.Millisecond))
@@ -227,9 +226,9 @@ func testPageBig(t *testing.T, browser context.Context) {
 	cell := timed(`document.querySelector('.heat td[class]').click()`)
 	clearing := timed(`document.querySelector('.status .link').click()`)
 	grouping := timed(`{ const box = document.querySelector('.search select'); box.value = 'object'; box.dispatchEvent(new Event('change')) }`)
-	p.click(`input[type=search]`)
+	p.Click(`input[type=search]`)
 	searching := timed(`location.hash = 'q=team-17'`)
-	p.waitFor(`document.querySelector('.status b').textContent !== '20,000'`)
+	p.WaitFor(`document.querySelector('.status b').textContent !== '20,000'`)
 	t.Logf("first screen of 20,000 findings %v, click in the heat map %v, clear %v, group %v, first search %v", firstScreen, cell, clearing, grouping, searching)
 	if firstScreen > 5*time.Second {
 		t.Errorf("the first screen took %v, want less than 5 s", firstScreen)
@@ -261,11 +260,11 @@ func testPageBig(t *testing.T, browser context.Context) {
 func testPageKeyboard(t *testing.T, browser context.Context) {
 	r := shopResult()
 	p := openTab(t, browser, r, screen{})
-	p.waitFor(`document.querySelector('.row')`)
+	p.WaitFor(`document.querySelector('.row')`)
 	focus := func() string {
 		return eval[string](p, `(() => { const e = document.activeElement; return [e.localName, e.className, e.dataset?.value ?? '', e.getAttribute('title') ?? ''].join(' ').trim() })()`)
 	}
-	p.press(kb.Tab)
+	p.Press(kb.Tab)
 	if got := focus(); got != "a skip" {
 		t.Errorf("the first stop is %q, want the skip link", got)
 	}
@@ -276,7 +275,7 @@ func testPageKeyboard(t *testing.T, browser context.Context) {
 	// Every stop on the way to the search is a real one, and the heat map is one.
 	seen := map[string]int{}
 	for range 80 {
-		p.press(kb.Tab)
+		p.Press(kb.Tab)
 		stop := focus()
 		seen[strings.Fields(stop)[0]]++
 		if strings.HasPrefix(stop, "input") {
@@ -290,28 +289,28 @@ func testPageKeyboard(t *testing.T, browser context.Context) {
 		t.Errorf("Tab stops at %v", seen)
 	}
 	eval[bool](p, `(() => { document.activeElement.blur(); return true })()`)
-	p.press("/")
+	p.Press("/")
 	if got := focus(); !strings.HasPrefix(got, "input") {
 		t.Errorf("/ leads to %q, want the search", got)
 	}
 	// In the heat map: from the head of the first row, right to a cell, Enter.
 	eval[bool](p, `(() => { document.querySelector('.heat [tabindex="0"]').focus(); return true })()`)
-	p.press(kb.ArrowDown, kb.ArrowUp, kb.ArrowRight, kb.Enter)
+	p.Press(kb.ArrowDown, kb.ArrowUp, kb.ArrowRight, kb.Enter)
 	p.shows("Enter on a cell", matching(r, question{"control": {"privileged"}, "namespace": {"checkout"}}))
-	p.press(kb.End, kb.Home, kb.Enter)
+	p.Press(kb.End, kb.Home, kb.Enter)
 	p.shows("Enter on a row", matching(r, question{"control": {"privileged"}}))
 	if n := eval[int](p, `document.querySelectorAll('.heat [tabindex="0"]').length`); n != 1 {
 		t.Errorf("the heat map has %d tab stops", n)
 	}
 	// A chip keeps the focus when it is pressed, a row opens by Enter.
 	eval[bool](p, `(() => { document.querySelector('.chip[data-value=critical]').focus(); return true })()`)
-	p.press(" ")
+	p.Press(" ")
 	if got := focus(); got != "button chip critical" {
 		t.Errorf("after a chip the focus is on %q", got)
 	}
 	eval[bool](p, `(() => { document.querySelector('.row summary').focus(); return true })()`)
-	p.press(kb.Enter)
-	p.waitFor(`document.querySelector('.row[open] .detail')`)
+	p.Press(kb.Enter)
+	p.WaitFor(`document.querySelector('.row[open] .detail')`)
 	if unnamed := eval[[]string](p, `[...document.querySelectorAll('button, select, input, a, summary')].filter((n) => !(n.textContent.trim() || n.getAttribute('aria-label') || n.labels?.length)).map((n) => n.outerHTML)`); len(unnamed) > 0 {
 		t.Errorf("controls without a name: %q", unnamed)
 	}
@@ -319,7 +318,7 @@ func testPageKeyboard(t *testing.T, browser context.Context) {
 
 func testPageWithoutScript(t *testing.T, browser context.Context) {
 	r := shopResult()
-	p := openTab(t, browser, r, screen{noScript: true})
+	p := openTab(t, browser, r, screen{NoScript: true})
 	if rows := eval[int](p, `document.querySelectorAll('#browser .row').length`); rows != htmlPlain {
 		t.Errorf("%d findings are listed, want %d", rows, htmlPlain)
 	}
@@ -357,10 +356,10 @@ func testPageContrast(t *testing.T, browser context.Context) {
 	})()`
 	r := withPasses(shopResult())
 	for _, dark := range []bool{false, true} {
-		p := openTab(t, browser, r, screen{dark: dark, hash: "#waived=all&verdict=fail&verdict=unknown&verdict=pass"})
+		p := openTab(t, browser, r, screen{Dark: dark, Hash: "#waived=all&verdict=fail&verdict=unknown&verdict=pass"})
 		p.drawAll()
 		eval[int](p, `(() => { document.querySelectorAll('details').forEach((d) => { d.open = true }); return 1 })()`)
-		p.waitFor(`document.querySelectorAll('.row[open] .detail').length > 100`)
+		p.WaitFor(`document.querySelectorAll('.row[open] .detail').length > 100`)
 		if bad := eval[[]string](p, measure); len(bad) > 0 {
 			t.Errorf("dark %t: too little contrast: %s", dark, strings.Join(bad, "\n"))
 		}
@@ -370,10 +369,10 @@ func testPageContrast(t *testing.T, browser context.Context) {
 func testPageNarrow(t *testing.T, browser context.Context) {
 	for name, r := range map[string]*finding.Result{"shop": shopResult(), "hostile": attackResult()} {
 		for _, width := range []int64{320, 420, 768} {
-			p := openTab(t, browser, r, screen{width: width, height: 800})
-			p.waitFor(`document.querySelector('.row')`)
+			p := openTab(t, browser, r, screen{Width: width, Height: 800})
+			p.WaitFor(`document.querySelector('.row')`)
 			eval[int](p, `(() => { document.querySelectorAll('details').forEach((d) => { d.open = true }); return 1 })()`)
-			p.waitFor(`document.querySelector('.row .detail')`)
+			p.WaitFor(`document.querySelector('.row .detail')`)
 			if got := eval[int64](p, `document.documentElement.scrollWidth`); got > width {
 				t.Errorf("%s: at %d px the page is %d px wide", name, width, got)
 			}
@@ -384,8 +383,8 @@ func testPageNarrow(t *testing.T, browser context.Context) {
 func testPagePrint(t *testing.T, browser context.Context) {
 	r := bigResult(3_000)
 	p := openTab(t, browser, r, screen{})
-	p.waitFor(`document.querySelector('.row')`)
-	if _, err := chromedp.Run(p.ctx, chromedp.PrintToPDF()); err != nil {
+	p.WaitFor(`document.querySelector('.row')`)
+	if _, err := chromedp.Run(p.Context(), chromedp.PrintToPDF()); err != nil {
 		t.Fatal(err)
 	}
 	rows := eval[int](p, `document.querySelectorAll('.row').length`)
@@ -405,10 +404,10 @@ func testPageNothing(t *testing.T, browser context.Context) {
 	}
 	p = openTab(t, browser, waivedResult(), screen{})
 	p.shows("only waived findings", nil)
-	p.click(".status .link")
+	p.Click(".status .link")
 	p.shows("all findings", matching(waivedResult(), question{"waived": {"all"}}))
 	for _, p := range []*tab{p, openTab(t, browser, &finding.Result{}, screen{})} {
-		if said := p.said(); len(said) > 0 {
+		if said := p.Said(); len(said) > 0 {
 			t.Errorf("the browser says %q", said)
 		}
 	}

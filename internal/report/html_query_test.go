@@ -18,7 +18,7 @@ import (
 func testPageFilters(t *testing.T, browser context.Context) {
 	r := shopResult()
 	p := openTab(t, browser, r, screen{})
-	chip := func(value string) { p.click(fmt.Sprintf(`.chip[data-value=%q]`, value)) }
+	chip := func(value string) { p.Click(fmt.Sprintf(`.chip[data-value=%q]`, value)) }
 	choose := func(facet, value string) {
 		eval[bool](p, fmt.Sprintf(`(() => { const box = document.querySelector('select[data-facet=%s]'); box.value = %q; box.dispatchEvent(new Event('change')); return box.value === %q })()`, facet, value, value))
 	}
@@ -47,8 +47,8 @@ func testPageFilters(t *testing.T, browser context.Context) {
 	clearAll()
 	for _, words := range []string{"redis", "REDIS exporter", "orders-postgres.yaml:37", "nothing has this", "5.2.6", "securitycontext, and the pod's"} {
 		eval[bool](p, `(() => { document.querySelector('input[type=search]').select(); return true })()`)
-		p.do(chromedp.SendKeys(chromedp.CSS("input[type=search]"), words))
-		p.waitFor(fmt.Sprintf(`new URLSearchParams(location.hash.slice(1)).get('q') === %q`, words))
+		p.Do(chromedp.SendKeys(chromedp.CSS("input[type=search]"), words))
+		p.WaitFor(fmt.Sprintf(`new URLSearchParams(location.hash.slice(1)).get('q') === %q`, words))
 		p.shows("search "+words, matching(r, question{"q": {words}}))
 	}
 	if !eval[bool](p, `document.querySelector('.empty') === null`) {
@@ -80,7 +80,7 @@ func testPageFiltersAtRandom(t *testing.T, browser context.Context) {
 		}
 		hash := "#" + url.Values(q).Encode()
 		eval[string](p, fmt.Sprintf(`location.hash = %q`, hash))
-		p.waitFor(`document.querySelector('.status')`)
+		p.WaitFor(`document.querySelector('.status')`)
 		p.shows(hash, matching(r, q))
 	}
 }
@@ -91,21 +91,21 @@ func testPageHeatMap(t *testing.T, browser context.Context) {
 	cell := func(control, namespace string) string {
 		return fmt.Sprintf(`td[aria-label^=%q]`, control+" in "+namespace+":")
 	}
-	p.click(cell("seccomp-profile", "shop"))
+	p.Click(cell("seccomp-profile", "shop"))
 	p.shows("a cell", matching(r, question{"control": {"seccomp-profile"}, "namespace": {"shop"}}))
 	if label := eval[string](p, `document.querySelector('td[aria-selected=true]').getAttribute('aria-label')`); label != "seccomp-profile in shop: 5 findings, worst medium" {
 		t.Errorf("the chosen cell is %q", label)
 	}
-	p.click(cell("secrets-access", "payments"))
+	p.Click(cell("secrets-access", "payments"))
 	p.shows("a cell of unknowns", matching(r, question{"control": {"secrets-access"}, "namespace": {"payments"}}))
-	p.click(cell("secrets-access", "payments"))
+	p.Click(cell("secrets-access", "payments"))
 	p.shows("the same cell again", matching(r, question{}))
-	p.click(`.heat tbody tr:nth-child(1) th`)
+	p.Click(`.heat tbody tr:nth-child(1) th`)
 	p.shows("a row", matching(r, question{"control": {"privileged"}}))
-	p.click(`.heat thead th[title="data"]`)
+	p.Click(`.heat thead th[title="data"]`)
 	p.shows("a column", matching(r, question{"namespace": {"data"}}))
 	// Other filters change the cells' numbers; their own axes do not.
-	p.click(`.chip[data-value="high"]`)
+	p.Click(`.chip[data-value="high"]`)
 	want := len(matching(r, question{"severity": {"high"}}))
 	if sum := eval[int](p, `[...document.querySelectorAll('.heat td')].reduce((n, td) => n + Number(td.textContent), 0)`); sum != want {
 		t.Errorf("with a filter on high the cells sum up to %d, want %d", sum, want)
@@ -115,23 +115,23 @@ func testPageHeatMap(t *testing.T, browser context.Context) {
 func testPageHash(t *testing.T, browser context.Context) {
 	r := shopResult()
 	q := question{"severity": {"medium"}, "namespace": {"shop"}, "q": {"redis"}, "group": {"object"}, "sort": {"name"}}
-	p := openTab(t, browser, r, screen{hash: "#" + url.Values(q).Encode()})
+	p := openTab(t, browser, r, screen{Hash: "#" + url.Values(q).Encode()})
 	p.shows("from the hash", matching(r, q))
 	state := eval[[]string](p, `[document.querySelector('input[type=search]').value, document.querySelector('select[data-facet=namespace]').value,
 		document.querySelector('.chip[aria-pressed=true]').dataset.value, ...[...document.querySelectorAll('.search select')].map((s) => s.value)]`)
 	if diff := cmp.Diff([]string{"redis", "shop", "medium", "object", "name"}, state); diff != "" {
 		t.Errorf("the controls do not show the hash's state: %s", diff)
 	}
-	p.click(`.chip[data-value="high"]`)
+	p.Click(`.chip[data-value="high"]`)
 	p.shows("one filter more", matching(r, question{"severity": {"medium", "high"}, "namespace": {"shop"}, "q": {"redis"}}))
 	eval[bool](p, `history.back() ?? true`)
-	p.waitFor(`document.querySelectorAll('.chip[aria-pressed=true]').length === 1`)
+	p.WaitFor(`document.querySelectorAll('.chip[aria-pressed=true]').length === 1`)
 	p.shows("after Back", matching(r, q))
 
 	// A link to one finding opens it, also where its group shows it late.
 	last := r.Findings[slices.IndexFunc(r.Findings, func(f finding.Finding) bool { return f.Control == "resource-quota" })]
-	p = openTab(t, browser, r, screen{hash: "#finding=" + last.Fingerprint})
-	p.waitFor(`document.querySelector('.row[open] .detail')`)
+	p = openTab(t, browser, r, screen{Hash: "#finding=" + last.Fingerprint})
+	p.WaitFor(`document.querySelector('.row[open] .detail')`)
 	if got := eval[string](p, `document.querySelector('.row[open]').dataset.fingerprint`); got != last.Fingerprint {
 		t.Errorf("the open finding is %s, want %s", got, last.Fingerprint)
 	}
@@ -162,14 +162,14 @@ func testPageGroups(t *testing.T, browser context.Context) {
 			}
 		}
 		eval[string](p, fmt.Sprintf(`location.hash = 'group=%s&sort=name'`, group))
-		p.waitFor(fmt.Sprintf(`document.querySelector('.search select').value === %q`, group))
+		p.WaitFor(fmt.Sprintf(`document.querySelector('.search select').value === %q`, group))
 		got := labels()
 		if len(got) != len(want) || !slices.IsSorted(got) {
 			t.Errorf("by %s: %d groups, want %d, by name: %q", group, len(got), len(want), got)
 		}
 	}
 	eval[string](p, `location.hash = 'group=control&sort=count'`)
-	p.waitFor(`document.querySelector('.search select').value === 'control'`)
+	p.WaitFor(`document.querySelector('.search select').value === 'control'`)
 	p.drawAll()
 	if counts := eval[[]int](p, `[...document.querySelectorAll('.group')].map((g) => -g.querySelectorAll('.row').length)`); !slices.IsSorted(counts) {
 		t.Errorf("by count: %v", counts)
@@ -238,8 +238,8 @@ func searchable(f finding.Finding, rule finding.Rule) string {
 
 // drawAll brings every row of the list into the page.
 func (p *tab) drawAll() {
-	p.t.Helper()
-	p.waitFor(`document.querySelector('.status, #nothing')`)
+	p.T.Helper()
+	p.WaitFor(`document.querySelector('.status, #nothing')`)
 	eval[bool](p, `(async () => {
 		for (let last = -1, n; last !== (n = document.querySelectorAll('.group, .row').length); last = n) {
 			scrollTo(0, document.body.scrollHeight);
@@ -253,19 +253,19 @@ func (p *tab) drawAll() {
 
 // shows compares the findings in the list with those that should be there.
 func (p *tab) shows(when string, want []string) {
-	p.t.Helper()
+	p.T.Helper()
 	p.drawAll()
 	got := eval[[]string](p, `[...document.querySelectorAll('.row')].map((r) => r.dataset.fingerprint).filter(Boolean)`)
 	slices.Sort(got)
 	if !slices.Equal(got, want) {
-		p.t.Errorf("%s: %d findings are shown, want %d: %s", when, len(got), len(want), cmp.Diff(want, got))
+		p.T.Errorf("%s: %d findings are shown, want %d: %s", when, len(got), len(want), cmp.Diff(want, got))
 	}
 	if none := eval[bool](p, `document.querySelector('.status b').textContent === '0'`); none != (len(eval[[]string](p, `[...document.querySelectorAll('.row')].map(String)`)) == 0) {
-		p.t.Errorf("%s: the status is %q", when, p.status())
+		p.T.Errorf("%s: the status is %q", when, p.status())
 	}
 }
 
 func (p *tab) status() string {
-	p.t.Helper()
+	p.T.Helper()
 	return eval[string](p, `document.querySelector('.status [role=status]').textContent`)
 }
