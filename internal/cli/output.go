@@ -53,10 +53,11 @@ func wants(outputs []output, format string) bool {
 
 // write writes every report. A file is replaced as a whole or not at all. Pictures are
 // drawn, which only who offers them asks for.
-func write(env *Env, outputs []output, r *finding.Result, showWaived bool, draw func() *graph.Drawing) error {
+func write(env *Env, outputs []output, r *finding.Result, options report.Options, draw func() *graph.Drawing) error {
 	width, isTerminal := terminal(env.Stdout)
 	for _, o := range outputs {
-		options := report.Options{Width: width, ShowWaived: showWaived}
+		options := options
+		options.Width = width
 		fill := func(w io.Writer) error {
 			if report.Check(o.format) != nil {
 				return writeDrawing(w, o.format, draw())

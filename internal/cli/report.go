@@ -37,7 +37,7 @@ func newReport(env *Env) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return write(env, parsed, r, false, nil)
+			return write(env, parsed, r, report.Options{}, nil)
 		},
 	}
 	c.Flags().StringArrayVarP(&outputs, "output", "o", nil, "report format, or FORMAT=FILE; repeatable: "+formatNames())

@@ -21,6 +21,7 @@ import (
 	"bulkhead.dev/bulkhead/internal/load"
 	"bulkhead.dev/bulkhead/internal/load/helm"
 	"bulkhead.dev/bulkhead/internal/model"
+	"bulkhead.dev/bulkhead/internal/report"
 	"bulkhead.dev/bulkhead/internal/userpolicy"
 )
 
@@ -45,6 +46,8 @@ type scanFlags struct {
 	helm              helm.Options
 	live              liveFlags
 	policies          ownPolicies
+	// command is what was given, for advice.
+	command report.Command
 	// drawing draws what was found, where a command offers that as a report.
 	drawing func(*model.Snapshot, *finding.Result) *graph.Drawing
 }
@@ -174,7 +177,7 @@ func runScan(ctx context.Context, env *Env, f *scanFlags, paths []string) error 
 		return err
 	}
 	draw := func() *graph.Drawing { return f.drawing(s.snapshot, result) }
-	if err := write(env, s.outputs, result, f.auditWaivers, draw); err != nil {
+	if err := write(env, s.outputs, result, report.Options{ShowWaived: f.auditWaivers, Command: f.command}, draw); err != nil {
 		return err
 	}
 	return s.outcome(result)

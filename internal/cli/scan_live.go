@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -19,6 +20,7 @@ import (
 	"bulkhead.dev/bulkhead/internal/finding"
 	"bulkhead.dev/bulkhead/internal/load/cluster"
 	"bulkhead.dev/bulkhead/internal/model"
+	"bulkhead.dev/bulkhead/internal/report"
 	"bulkhead.dev/bulkhead/internal/userpolicy"
 )
 
@@ -57,6 +59,7 @@ func addClusterFlags(fs *pflag.FlagSet, f *liveFlags) {
 
 // checkInput refuses flags that mean nothing for what is scanned.
 func (f *scanFlags) checkInput(c *cobra.Command, paths []string) error {
+	f.command = commandOf(c)
 	names, of := f.live.names, "a cluster, which is scanned where no path is named"
 	if len(paths) == 0 {
 		names, of = fileFlags, "files; name them"
@@ -70,6 +73,16 @@ func (f *scanFlags) checkInput(c *cobra.Command, paths []string) error {
 		f.onlyNamespaces = []string{f.namespace}
 	}
 	return nil
+}
+
+// commandOf is a command as advice repeats it.
+func commandOf(c *cobra.Command) report.Command {
+	program := c.Root().CommandPath()
+	out := report.Command{Program: program, Verb: strings.TrimSpace(strings.TrimPrefix(c.CommandPath(), program))}
+	if c.Flags().Lookup("filename") != nil {
+		out.InputFlag = "-f"
+	}
+	return out
 }
 
 var errNoCluster = errors.New("there is no path and no kubeconfig: name the files, folders or charts to scan (- for standard input), " +

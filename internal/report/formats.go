@@ -38,6 +38,18 @@ type Options struct {
 	// it they are counted, and only waivers that waive nothing because they are
 	// expired or invalid are listed.
 	ShowWaived bool
+	// Command is what was asked, for advice on what to do next; bulkhead scan unless told.
+	Command Command
+}
+
+// Command is a command as it was given, but for its inputs.
+type Command struct {
+	// Program is bulkhead, or kubectl bulkhead where kubectl runs it.
+	Program string
+	// Verb is scan, or rbac lint.
+	Verb string
+	// InputFlag stands before each input: empty, or -f.
+	InputFlag string
 }
 
 // Formats lists every format, those for people first.

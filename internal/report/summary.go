@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"strings"
@@ -39,7 +40,7 @@ func (p *printer) summary(r *finding.Result, o Options) {
 	for _, f := range r.Frameworks {
 		item("Framework", "", framework(f))
 	}
-	p.next(r)
+	p.next(r, o.Command)
 }
 
 func incomplete(r *finding.Result) string {
@@ -146,13 +147,14 @@ func framework(f finding.Framework) string {
 }
 
 // next says what to do with the result.
-func (p *printer) next(r *finding.Result) {
+func (p *printer) next(r *finding.Result, command Command) {
 	type step struct{ command, why string }
 	var steps []step
-	scan := scanCommand(r.Inputs)
+	program := cmp.Or(command.Program, "bulkhead")
+	scan := command.again(r.Inputs)
 	control, severity, n := worstControl(r)
 	if control != "" {
-		steps = append(steps, step{"bulkhead explain " + control,
+		steps = append(steps, step{program + " explain " + control,
 			fmt.Sprintf("why it matters and what to do: %s, %s", severity, count(n, "finding"))})
 		steps = append(steps, step{scan + " -o html=report.html", "the same as a page with the fixes, filters and search"})
 	}
@@ -210,13 +212,18 @@ func worstControl(r *finding.Result) (name string, severity finding.Severity, fi
 // a shell must be nothing else.
 var plainWord = regexp.MustCompile(`^[A-Za-z0-9_./][A-Za-z0-9_./-]*$`)
 
-// scanCommand repeats the scan where its inputs are few plain paths.
-func scanCommand(inputs []string) string {
-	command := "bulkhead scan " + strings.Join(inputs, " ")
+// again repeats the command where its inputs are few plain paths.
+func (c Command) again(inputs []string) string {
+	command := cmp.Or(c.Program, "bulkhead") + " " + cmp.Or(c.Verb, "scan")
+	text := command
 	for _, input := range inputs {
-		if !plainWord.MatchString(input) || len(command) > 60 {
-			return "bulkhead scan ..."
+		if c.InputFlag != "" {
+			text += " " + c.InputFlag
+		}
+		text += " " + input
+		if !plainWord.MatchString(input) || len(text) > 60 {
+			return command + " ..."
 		}
 	}
-	return strings.TrimSpace(command)
+	return text
 }

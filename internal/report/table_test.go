@@ -190,9 +190,13 @@ func TestScanCommand(t *testing.T) {
 		{[]string{"-"}, "bulkhead scan ..."}, {[]string{"--fix"}, "bulkhead scan ..."}, {[]string{"\x1b[31m"}, "bulkhead scan ..."},
 		{[]string{strings.Repeat("long/", 20)}, "bulkhead scan ..."},
 	} {
-		if got := scanCommand(tc.inputs); got != tc.want {
+		if got := (Command{}).again(tc.inputs); got != tc.want {
 			t.Errorf("%q: %q, want %q", tc.inputs, got, tc.want)
 		}
+	}
+	lint := Command{Program: "kubectl bulkhead", Verb: "rbac lint", InputFlag: "-f"}
+	if got, want := lint.again([]string{"a", "b"}), "kubectl bulkhead rbac lint -f a -f b"; got != want {
+		t.Errorf("%q, want %q", got, want)
 	}
 }
 
