@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"reflect"
@@ -17,8 +16,7 @@ import (
 
 type netDiffFlags struct {
 	netInquiry
-	live   bool
-	failOn []string
+	twoStates
 }
 
 func newNetDiff(env *Env) *cobra.Command {
@@ -49,7 +47,7 @@ read without which there may be more, otherwise 0.`,
   # what would applying it change in the cluster, as a page
   bulkhead net diff deploy/ --live -o html --output-file diff.html`,
 		RunE: func(c *cobra.Command, args []string) error {
-			if err := f.check(c, args); err != nil {
+			if err := f.twoStates.check(c, args, &f.inquiry, failGained, failLost); err != nil {
 				return err
 			}
 			return f.toFile(env, func(env *Env) error { return runNetDiff(c.Context(), env, f, args) })
@@ -57,31 +55,10 @@ read without which there may be more, otherwise 0.`,
 	}
 	fs := c.Flags()
 	fs.SortFlags = false
-	fs.BoolVar(&f.live, "live", false, "compare the cluster of the kubeconfig with what it is once the paths are applied")
-	fs.StringVarP(&f.format, "output", "o", "table", strings.Join(f.forms, ", "))
-	addOutputFile(fs, &f.inquiry)
-	fs.StringSliceVar(&f.failOn, "fail-on", nil, "exit with 1 where a connection is gained, or where one is lost (default none)")
+	f.twoStates.addFlags(fs, &f.inquiry, "exit with 1 where a connection is gained, or where one is lost (default none)")
 	fs.StringVarP(&f.in, "namespace", "n", "", "only connections of this namespace")
 	addCNIFlag(fs, &f.netInquiry)
-	addChartFlags(fs, &f.helm)
-	fs.StringVar(&f.config, "config", "", "configuration file (default "+configName+" in the working folder, if there is one)")
-	addClusterFlags(fs, &f.inquiry.live)
 	return c
-}
-
-func (f *netDiffFlags) check(c *cobra.Command, args []string) error {
-	for _, what := range f.failOn {
-		if !slices.Contains([]string{failGained, failLost, "none"}, what) {
-			return usageError{fmt.Errorf("--fail-on %s: use %s, %s or none", what, failGained, failLost)}
-		}
-	}
-	if f.live && len(args) == 0 {
-		return usageError{errors.New("name the files, folders or charts to compare with the cluster\nSee " + c.CommandPath() + " --help")}
-	}
-	if f.live {
-		return nil
-	}
-	return exactly(2, "what there was and what there is: files, charts or snapshots, or paths with --live")(c, args)
 }
 
 // compareNetworks reads two states of a network, and compares them. Without older paths

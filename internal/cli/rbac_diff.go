@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -17,8 +16,7 @@ import (
 
 type rbacDiffFlags struct {
 	inquiry
-	live   bool
-	failOn []string
+	twoStates
 	// problems counts the inputs that could not be read.
 	problems int
 }
@@ -63,7 +61,7 @@ read without which there may be more, otherwise 0.`,
   # between two snapshots
   bulkhead rbac diff monday.snapshot friday.snapshot -o json`,
 		RunE: func(c *cobra.Command, args []string) error {
-			if err := f.check(c, args); err != nil {
+			if err := f.twoStates.check(c, args, &f.inquiry, failGained, failLost, failEscalation); err != nil {
 				return err
 			}
 			return f.toFile(env, func(env *Env) error { return runRBACDiff(c.Context(), env, f, args) })
@@ -71,33 +69,9 @@ read without which there may be more, otherwise 0.`,
 	}
 	fs := c.Flags()
 	fs.SortFlags = false
-	fs.BoolVar(&f.live, "live", false, "compare the cluster of the kubeconfig with what it is once the paths are applied")
-	fs.StringVarP(&f.format, "output", "o", "table", strings.Join(f.forms, ", "))
-	addOutputFile(fs, &f.inquiry)
-	fs.StringSliceVar(&f.failOn, "fail-on", nil, "exit with 1 where a permission is gained, where one is lost, or for a gained-escalation (default none)")
+	f.twoStates.addFlags(fs, &f.inquiry, "exit with 1 where a permission is gained, where one is lost, or for a gained-escalation (default none)")
 	fs.StringVar(&f.kubernetesVersion, "kubernetes-version", "", fmt.Sprintf("Kubernetes release to judge escalations for (default that of the cluster; of files 1.%d)", kubernetesMinor))
-	addChartFlags(fs, &f.helm)
-	fs.StringVar(&f.config, "config", "", "configuration file (default "+configName+" in the working folder, if there is one)")
-	addClusterFlags(fs, &f.inquiry.live)
 	return c
-}
-
-func (f *rbacDiffFlags) check(c *cobra.Command, args []string) error {
-	for _, what := range f.failOn {
-		if !slices.Contains([]string{failGained, failLost, failEscalation, "none"}, what) {
-			return usageError{fmt.Errorf("--fail-on %s: use %s, %s, %s or none", what, failGained, failLost, failEscalation)}
-		}
-	}
-	if !slices.Contains(f.forms, f.format) {
-		return usageError{fmt.Errorf("unknown output format %q: use %s", f.format, strings.Join(f.forms, ", "))}
-	}
-	if f.live {
-		if len(args) == 0 {
-			return usageError{errors.New("name the files, folders or charts to compare with the cluster\nSee " + c.CommandPath() + " --help")}
-		}
-		return nil
-	}
-	return exactly(2, "what there was and what there is: files, charts or snapshots, or paths with --live")(c, args)
 }
 
 // read reads one of the two as one world: a role of one input may be bound in another.

@@ -2,14 +2,13 @@ package graph
 
 import (
 	"bufio"
-	"crypto/sha256"
 	_ "embed"
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"html/template"
 	"io"
-	"strings"
+
+	"bulkhead.dev/bulkhead/internal/report"
 )
 
 // The page comes in parts: a template for what needs no script, the library that draws
@@ -105,7 +104,7 @@ func WriteHTML(w io.Writer, d *Drawing) error {
 		*Drawing
 		Policy string
 		Style  template.CSS
-	}{d, htmlPolicy(), template.CSS(htmlStyle)}
+	}{d, report.PagePolicy(htmlStyle, htmlLibrary, htmlScript), template.CSS(htmlStyle)}
 	if err := htmlTemplate.Execute(out, view); err != nil {
 		return fmt.Errorf("write the page: %w", err)
 	}
@@ -115,27 +114,6 @@ func WriteHTML(w io.Writer, d *Drawing) error {
 	}
 	fmt.Fprintf(out, "<script type=\"application/json\" id=\"data\">%s</script>\n<script>%s</script>\n<script type=\"module\">%s</script>\n</body>\n</html>\n", data, htmlLibrary, htmlScript)
 	return out.Flush()
-}
-
-// htmlPolicy is the page's Content-Security-Policy: hashes, and Trusted Types so that no
-// script can make markup from text. Images are what the page makes of its canvas to
-// print it.
-func htmlPolicy() string {
-	return strings.Join([]string{
-		"default-src 'none'",
-		"script-src " + htmlHash(htmlLibrary) + " " + htmlHash(htmlScript),
-		"style-src " + htmlHash(htmlStyle),
-		"img-src data:",
-		"base-uri 'none'",
-		"form-action 'none'",
-		"require-trusted-types-for 'script'",
-		"trusted-types 'none'",
-	}, "; ")
-}
-
-func htmlHash(s string) string {
-	sum := sha256.Sum256([]byte(s))
-	return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
 }
 
 func newHTMLData(d *Drawing) htmlData {

@@ -2,9 +2,7 @@ package report
 
 import (
 	"bytes"
-	"crypto/sha256"
 	_ "embed"
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"html/template"
@@ -60,26 +58,6 @@ func writeHTML(w io.Writer, r *finding.Result, _ Options) error {
 	}
 	_, err := fmt.Fprintf(w, "<script type=\"module\">%s</script>\n</body>\n</html>\n", htmlScript)
 	return err
-}
-
-// htmlPolicy is the page's Content-Security-Policy: hashes as CSP level 3
-// wants them, and Trusted Types so that no script can make markup from text.
-func htmlPolicy() string {
-	return strings.Join([]string{
-		"default-src 'none'",
-		"script-src " + htmlHash(htmlScript),
-		"style-src " + htmlHash(htmlStyle),
-		"img-src data:",
-		"base-uri 'none'",
-		"form-action 'none'",
-		"require-trusted-types-for 'script'",
-		"trusted-types 'none'",
-	}, "; ")
-}
-
-func htmlHash(s string) string {
-	sum := sha256.Sum256([]byte(s))
-	return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
 }
 
 // writeHTMLData writes what the script reads, one finding at a time, so that

@@ -107,7 +107,7 @@ func newHTMLPage(r *finding.Result, sorted []finding.Finding) htmlView {
 	s := r.Summary
 	waivers, lapsed := htmlWaivers(r.Waivers)
 	return htmlView{
-		Result: r, Policy: htmlPolicy(), Style: template.CSS(htmlStyle),
+		Result: r, Policy: PagePolicy(htmlStyle, htmlScript), Style: template.CSS(htmlStyle),
 		Title:  htmlTitle(r.Inputs),
 		Inputs: fold(r.Inputs, htmlInputs),
 		Facts: nonZero(

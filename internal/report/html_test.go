@@ -36,7 +36,7 @@ func TestHTMLPolicyNamesWhatThePageHas(t *testing.T) {
 	}
 	policy := strings.ReplaceAll(page, "&#43;", "+")
 	for _, want := range []string{
-		"default-src 'none'", "script-src " + htmlHash(parts[`script type="module"`]), "style-src " + htmlHash(parts["style"]),
+		"default-src 'none'", "script-src " + hashSource(parts[`script type="module"`]), "style-src " + hashSource(parts["style"]),
 		"base-uri 'none'", "form-action 'none'", "require-trusted-types-for 'script'",
 	} {
 		if !strings.Contains(policy, strings.ReplaceAll(want, "'", "&#39;")) {

@@ -6,7 +6,8 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"unicode"
+
+	"bulkhead.dev/bulkhead/internal/load/child"
 )
 
 // ErrLibrary is a chart of type library: it renders nothing of its own.
@@ -49,28 +50,7 @@ func (e *Error) Unwrap() error { return e.err }
 
 // errorf is a fault of the chart as a whole.
 func (r request) errorf(format string, args ...any) *Error {
-	return &Error{Chart: r.Path, Message: oneLine(fmt.Sprintf(format, args...))}
-}
-
-// messageBytes is where a message is cut: Helm quotes whole templates.
-const messageBytes = 600
-
-// oneLine makes text fit for one line of a terminal.
-func oneLine(text string) string {
-	text = strings.Map(func(r rune) rune {
-		if unicode.IsSpace(r) {
-			return ' '
-		}
-		if !unicode.IsPrint(r) {
-			return -1
-		}
-		return r
-	}, text)
-	text = strings.Join(strings.Fields(text), " ")
-	if len(text) > messageBytes {
-		text = strings.ToValidUTF8(text[:messageBytes], "") + "..."
-	}
-	return text
+	return &Error{Chart: r.Path, Message: child.OneLine(fmt.Sprintf(format, args...))}
 }
 
 // The forms of Helm's errors about templates, see engine.go of the SDK.
@@ -99,7 +79,7 @@ func readFault(text string) fault {
 	text = panicTrace.ReplaceAllString(text, "")
 	if m := headed.FindStringSubmatch(text); m != nil {
 		line, _ := strconv.Atoi(m[2])
-		return fault{template: m[1], line: line, message: oneLine(m[3])}
+		return fault{template: m[1], line: line, message: child.OneLine(m[3])}
 	}
 	var f fault
 	for row := range strings.SplitSeq(text, "\n") {
@@ -122,11 +102,11 @@ func readFault(text string) fault {
 			row = row[last[1]:]
 		}
 		if row != "" {
-			f.message = oneLine(row)
+			f.message = child.OneLine(row)
 		}
 	}
 	if f.message == "" {
-		f.message = oneLine(text)
+		f.message = child.OneLine(text)
 	}
 	return f
 }

@@ -15,6 +15,8 @@ import (
 	chart "helm.sh/helm/v4/pkg/chart/v2"
 	chartutil "helm.sh/helm/v4/pkg/chart/v2/util"
 	"helm.sh/helm/v4/pkg/engine"
+
+	"bulkhead.dev/bulkhead/internal/load/child"
 )
 
 // render does a request: it is what runs in the child.
@@ -243,7 +245,7 @@ const warningsKept = 50
 func unique(lines []string) []string {
 	var kept []string
 	for _, line := range lines {
-		line = oneLine(line)
+		line = child.OneLine(line)
 		if !slices.Contains(kept, line) && len(kept) < warningsKept {
 			kept = append(kept, line)
 		}
@@ -268,7 +270,7 @@ func (w *warningLog) Handle(_ context.Context, record slog.Record) error {
 		text += fmt.Sprintf(" %s=%v", a.Key, a.Value)
 		return true
 	})
-	w.lines = append(w.lines, oneLine(text))
+	w.lines = append(w.lines, child.OneLine(text))
 	return nil
 }
 

@@ -9,6 +9,8 @@ import (
 
 	chart "helm.sh/helm/v4/pkg/chart/v2"
 
+	"bulkhead.dev/bulkhead/internal/load/child"
+
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"github.com/santhosh-tekuri/jsonschema/v6/kind"
 )
@@ -71,7 +73,7 @@ func (t *tree) checkSchema(c *chart.Chart, values map[string]any) error {
 	schema, err := compiler.Compile(schemaURL)
 	if len(refused.seen) > 0 {
 		t.warnings = append(t.warnings, fmt.Sprintf(
-			"%s refers to %s, which is not followed: that part of the values is not checked", name, oneLine(strings.Join(refused.seen, ", "))))
+			"%s refers to %s, which is not followed: that part of the values is not checked", name, child.OneLine(strings.Join(refused.seen, ", "))))
 		if err != nil { // because of what was not followed, for all we know
 			return nil
 		}

@@ -12,6 +12,8 @@ import (
 	"helm.sh/helm/v4/pkg/chart/v2/loader"
 	"helm.sh/helm/v4/pkg/strvals"
 	"sigs.k8s.io/yaml"
+
+	"bulkhead.dev/bulkhead/internal/load/child"
 )
 
 // valuesFile reads a file that the user named for values, which the overlay may
@@ -52,7 +54,7 @@ func (r request) mergeValues() (map[string]any, error) {
 	for _, f := range r.Values {
 		v, err := loadValues(f.Content)
 		if err != nil {
-			return nil, &Error{Chart: r.Path, File: f.Name, Line: yamlLine(err), Message: oneLine(err.Error())}
+			return nil, &Error{Chart: r.Path, File: f.Name, Line: yamlLine(err), Message: child.OneLine(err.Error())}
 		}
 		values = loader.MergeMaps(values, v)
 	}

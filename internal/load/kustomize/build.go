@@ -16,6 +16,8 @@ import (
 	"sigs.k8s.io/kustomize/api/resource"
 	"sigs.k8s.io/kustomize/api/types"
 	"sigs.k8s.io/yaml"
+
+	"bulkhead.dev/bulkhead/internal/load/child"
 )
 
 // build does a request: it is what runs in the child.
@@ -171,6 +173,6 @@ func (in *inspector) buildError(err error) *Error {
 		message = nested.ReplaceAllString(message, "")
 	}
 	message = strings.ReplaceAll(message, in.ground.real+string(filepath.Separator), "")
-	e.Message = oneLine(message)
+	e.Message = child.OneLine(message)
 	return e
 }

@@ -3,8 +3,6 @@ package kustomize
 import (
 	"regexp"
 	"strconv"
-	"strings"
-	"unicode"
 )
 
 // Error is what is wrong with a kustomization.
@@ -35,27 +33,6 @@ func (e *Error) Error() string {
 
 // Unwrap returns what the error is a case of, such as child.ErrTimeout.
 func (e *Error) Unwrap() error { return e.err }
-
-// messageBytes is where a message is cut.
-const messageBytes = 600
-
-// oneLine makes text fit for one line of a terminal.
-func oneLine(text string) string {
-	text = strings.Map(func(r rune) rune {
-		if unicode.IsSpace(r) {
-			return ' '
-		}
-		if !unicode.IsPrint(r) {
-			return -1
-		}
-		return r
-	}, text)
-	text = strings.Join(strings.Fields(text), " ")
-	if len(text) > messageBytes {
-		text = strings.ToValidUTF8(text[:messageBytes], "") + "..."
-	}
-	return text
-}
 
 var (
 	lineNumber = regexp.MustCompile(`\bline (\d+)\b`)

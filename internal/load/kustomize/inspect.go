@@ -9,6 +9,8 @@ import (
 
 	"sigs.k8s.io/kustomize/api/types"
 	"sigs.k8s.io/kustomize/kyaml/yaml"
+
+	"bulkhead.dev/bulkhead/internal/load/child"
 )
 
 // maxDepth is how deep kustomizations may refer to each other.
@@ -69,7 +71,7 @@ func Inspect(dir string, o Options) (*Sources, error) {
 func inspect(dir string, o Options) (*inspector, error) {
 	g, err := newGround(dir, o)
 	if err != nil {
-		return nil, &Error{Dir: dir, Message: oneLine(err.Error()), err: err}
+		return nil, &Error{Dir: dir, Message: child.OneLine(err.Error()), err: err}
 	}
 	in := &inspector{ground: g, limits: o.Limits.withDefaults(), done: map[string]bool{}}
 	in.walk(g.real)
@@ -83,7 +85,7 @@ func (in *inspector) fault(file string, line int, format string, args ...any) {
 	if len(in.faults) >= faultsKept {
 		return
 	}
-	e := &Error{Dir: in.ground.given, Line: line, Message: oneLine(fmt.Sprintf(format, args...))}
+	e := &Error{Dir: in.ground.given, Line: line, Message: child.OneLine(fmt.Sprintf(format, args...))}
 	if file != "" {
 		e.File = in.ground.show(file)
 	}

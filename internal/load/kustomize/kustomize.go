@@ -10,9 +10,10 @@ import (
 	"strings"
 	"time"
 
-	"bulkhead.dev/bulkhead/internal/load/child"
 	"sigs.k8s.io/kustomize/api/konfig"
 	"sigs.k8s.io/yaml"
+
+	"bulkhead.dev/bulkhead/internal/load/child"
 )
 
 // Verb is the hidden sub-command that [Render] starts in a child process, and
@@ -248,7 +249,7 @@ func limitError(ctx context.Context, dir string, sources *Sources, err error) er
 	}
 	return &Error{
 		Dir: dir, File: sources.Files[0],
-		Message: oneLine(fmt.Sprintf("the build %s%s", err, advice)), err: err,
+		Message: child.OneLine(fmt.Sprintf("the build %s%s", err, advice)), err: err,
 	}
 }
 
