@@ -164,16 +164,17 @@ func (d *accessDrawing) bind(s rbac.Subject, binding, role *finding.Ref, at *fin
 	}
 	to := d.role(role, binding.Namespace)
 	e := graph.Edge{From: d.subject(s), To: to, Kind: "binding", Details: []graph.Detail{{Name: binding.Kind, Value: binding.Name}, {Name: "Holds in", Value: where(binding.Namespace)}}}
-	e.Details = appendPlace(e.Details, "Written in", at)
+	e.Details = appendPlace(e.Details, at)
 	d.edge(e)
 	return to
 }
 
-func appendPlace(details []graph.Detail, name string, at *finding.Location) []graph.Detail {
+// appendPlace tells where something is written.
+func appendPlace(details []graph.Detail, at *finding.Location) []graph.Detail {
 	if at == nil {
 		return details
 	}
-	return append(details, graph.Detail{Name: name, Value: fmt.Sprintf("%s:%d", at.File, at.Line)})
+	return append(details, graph.Detail{Name: "Written in", Value: fmt.Sprintf("%s:%d", at.File, at.Line)})
 }
 
 // grant draws by what somebody may do something, up to the node of it.
@@ -190,7 +191,7 @@ func ruleDetails(role, written *finding.Ref, number int, at *finding.Location) [
 	if *role != *written {
 		details = append(details, graph.Detail{Name: "Aggregated into", Value: role.Name})
 	}
-	return appendPlace(details, "Written in", at)
+	return appendPlace(details, at)
 }
 
 // everything is the node of all that can be done in a namespace, or in the cluster.

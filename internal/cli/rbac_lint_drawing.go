@@ -71,7 +71,7 @@ func drawLint(s *model.Snapshot, r *finding.Result) *graph.Drawing {
 func (d *lintDrawing) finding(f finding.Finding, title string) {
 	from := d.node(graph.Node{ID: key("control", f.Control), Label: f.Control, Kind: "control", Details: []graph.Detail{{Name: "Control", Value: title}}})
 	e := graph.Edge{From: from, To: d.object(f.Object), Kind: "finding", Label: f.Path, Details: []graph.Detail{{Name: "What is wrong", Value: f.Message}}}
-	e.Details = appendPlace(e.Details, "Written in", f.Location)
+	e.Details = appendPlace(e.Details, f.Location)
 	d.Edges = append(d.Edges, e)
 }
 
@@ -92,7 +92,7 @@ func (d *lintDrawing) object(r finding.Ref) string {
 	}
 	o := d.objects[idOf(r)]
 	if o != nil {
-		n.Details = appendPlace(n.Details, "Written in", o.Locate(nil))
+		n.Details = appendPlace(n.Details, o.Locate(nil))
 	}
 	d.node(n)
 	if n.Kind == "binding" && o != nil {

@@ -2,7 +2,6 @@ package graph
 
 import (
 	"bufio"
-	"context"
 	"os"
 	"path/filepath"
 	"testing"
@@ -16,14 +15,14 @@ type screen = testbrowser.Screen
 type tab struct{ *testbrowser.Tab }
 
 // openTab writes the page of d to a file and opens that.
-func openTab(t *testing.T, browser context.Context, d *Drawing, s screen) *tab {
+func openTab(t *testing.T, browser *testbrowser.Browser, d *Drawing, s screen) *tab {
 	t.Helper()
 	return open(t, browser, writePage(t, d), s)
 }
 
-func open(t *testing.T, browser context.Context, file string, s screen) *tab {
+func open(t *testing.T, browser *testbrowser.Browser, file string, s screen) *tab {
 	t.Helper()
-	return &tab{testbrowser.Open(t, browser, file, s)}
+	return &tab{browser.Open(t, file, s)}
 }
 
 func writePage(t *testing.T, d *Drawing) string {

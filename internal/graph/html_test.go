@@ -1,7 +1,6 @@
 package graph
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -57,7 +56,7 @@ func TestPageInBrowser(t *testing.T) {
 	browser := testbrowser.Start(t)
 	for _, tc := range []struct {
 		name string
-		test func(*testing.T, context.Context)
+		test func(*testing.T, *testbrowser.Browser)
 	}{
 		{"loads without complaint", testLoads},
 		{"draws where the picture has it", testDraws},
@@ -90,7 +89,7 @@ func (p *tab) quiet() {
 
 const ready = `window.bulkheadGraph`
 
-func testLoads(t *testing.T, browser context.Context) {
+func testLoads(t *testing.T, browser *testbrowser.Browser) {
 	for _, s := range []screen{{}, {Dark: true}, {Width: 420, Height: 900}} {
 		p := openTab(t, browser, shop(), s)
 		p.WaitFor(ready)
@@ -116,7 +115,7 @@ func testLoads(t *testing.T, browser context.Context) {
 }
 
 // Boxes do not overlap, lines end at their boxes, frames hold what is in them.
-func testDraws(t *testing.T, browser context.Context) {
+func testDraws(t *testing.T, browser *testbrowser.Browser) {
 	for _, d := range []*Drawing{shop(), random(rand.New(rand.NewPCG(1, 5)), 6, 100)} {
 		p := openTab(t, browser, d, screen{})
 		p.WaitFor(ready)
@@ -156,7 +155,7 @@ func (p *tab) tap(id string) {
 	p.Do(chromedp.MouseClickXY(at[0], at[1]))
 }
 
-func testOpens(t *testing.T, browser context.Context) {
+func testOpens(t *testing.T, browser *testbrowser.Browser) {
 	p := openTab(t, browser, shop(), screen{})
 	p.WaitFor(ready)
 	p.Click("#close-all")
@@ -175,7 +174,7 @@ func testOpens(t *testing.T, browser context.Context) {
 	p.quiet()
 }
 
-func testDetails(t *testing.T, browser context.Context) {
+func testDetails(t *testing.T, browser *testbrowser.Browser) {
 	p := openTab(t, browser, shop(), screen{})
 	p.WaitFor(ready)
 	p.tap(nodeNamed(p, "web"))
@@ -213,7 +212,7 @@ func nodeNamed(p *tab, label string) string {
 	return eval[string](p, fmt.Sprintf(`'n' + JSON.parse(document.getElementById('data').textContent).nodes.findIndex((n) => n.label === %q)`, label))
 }
 
-func testPath(t *testing.T, browser context.Context) {
+func testPath(t *testing.T, browser *testbrowser.Browser) {
 	p := openTab(t, browser, shop(), screen{})
 	p.WaitFor(ready)
 	p.Click("#close-all")
@@ -230,7 +229,7 @@ func testPath(t *testing.T, browser context.Context) {
 	p.quiet()
 }
 
-func testSearch(t *testing.T, browser context.Context) {
+func testSearch(t *testing.T, browser *testbrowser.Browser) {
 	p := openTab(t, browser, shop(), screen{})
 	p.WaitFor(ready)
 	p.Click("#close-all")
@@ -255,7 +254,7 @@ func testSearch(t *testing.T, browser context.Context) {
 	p.quiet()
 }
 
-func testKeyboard(t *testing.T, browser context.Context) {
+func testKeyboard(t *testing.T, browser *testbrowser.Browser) {
 	p := openTab(t, browser, shop(), screen{})
 	p.WaitFor(ready)
 	eval[bool](p, `(document.getElementById('canvas').focus(), true)`)
@@ -279,7 +278,7 @@ func testKeyboard(t *testing.T, browser context.Context) {
 	p.quiet()
 }
 
-func testChanges(t *testing.T, browser context.Context) {
+func testChanges(t *testing.T, browser *testbrowser.Browser) {
 	p := openTab(t, browser, shop(), screen{})
 	p.WaitFor(ready)
 	p.Click("#changes")
@@ -293,7 +292,7 @@ func testChanges(t *testing.T, browser context.Context) {
 	p.quiet()
 }
 
-func testHostile(t *testing.T, browser context.Context) {
+func testHostile(t *testing.T, browser *testbrowser.Browser) {
 	p := openTab(t, browser, hostile(), screen{})
 	p.WaitFor(ready)
 	p.Click("#open-all")
@@ -313,7 +312,7 @@ func testHostile(t *testing.T, browser context.Context) {
 	p.quiet()
 }
 
-func testLarge(t *testing.T, browser context.Context) {
+func testLarge(t *testing.T, browser *testbrowser.Browser) {
 	p := openTab(t, browser, random(rand.New(rand.NewPCG(2, 6)), 100, 6000), screen{})
 	p.WaitFor(ready)
 	if n := eval[int](p, `bulkheadGraph.canvas.cy.nodes().length`); n > 800 {
@@ -328,7 +327,7 @@ func testLarge(t *testing.T, browser context.Context) {
 	p.quiet()
 }
 
-func testPaper(t *testing.T, browser context.Context) {
+func testPaper(t *testing.T, browser *testbrowser.Browser) {
 	p := openTab(t, browser, shop(), screen{})
 	p.WaitFor(ready)
 	width := eval[float64](p, `(async () => {

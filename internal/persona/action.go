@@ -1,7 +1,6 @@
 package persona
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -213,8 +212,4 @@ func (t thing) String() string {
 		r.Group = ""
 	}
 	return r.String()
-}
-
-func compareThings(a, b thing) int {
-	return cmp.Or(cmp.Compare(a.url, b.url), cmp.Compare(a.group, b.group), cmp.Compare(a.resource, b.resource), cmp.Compare(a.name, b.name), cmp.Compare(a.verb, b.verb))
 }

@@ -42,8 +42,8 @@ func (c *Change) key() string {
 	return b.String()
 }
 
-// Verbs, and so on, are the dimensions of the change; a request is in it where all of
-// its are. Those of resources are empty where it is about a URL.
+// Verbs are one dimension of the change, as those below are; a request is in it where all
+// of its are. Those of resources are empty where it is about a URL.
 func (c *Change) Verbs() Names { return c.in[byVerb] }
 
 // Groups are API groups.

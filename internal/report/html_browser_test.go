@@ -2,7 +2,6 @@ package report
 
 import (
 	"bufio"
-	"context"
 	"os"
 	"path/filepath"
 	"testing"
@@ -17,14 +16,14 @@ type screen = testbrowser.Screen
 type tab struct{ *testbrowser.Tab }
 
 // openTab writes the page of r to a file and opens that.
-func openTab(t *testing.T, browser context.Context, r *finding.Result, s screen) *tab {
+func openTab(t *testing.T, browser *testbrowser.Browser, r *finding.Result, s screen) *tab {
 	t.Helper()
 	return open(t, browser, writeReport(t, r), s)
 }
 
-func open(t *testing.T, browser context.Context, file string, s screen) *tab {
+func open(t *testing.T, browser *testbrowser.Browser, file string, s screen) *tab {
 	t.Helper()
-	return &tab{testbrowser.Open(t, browser, file, s)}
+	return &tab{browser.Open(t, file, s)}
 }
 
 func writeReport(t *testing.T, r *finding.Result) string {

@@ -1,7 +1,6 @@
 package report
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -22,7 +21,7 @@ func TestHTMLInBrowser(t *testing.T) {
 	browser := testbrowser.Start(t)
 	for _, tc := range []struct {
 		name string
-		test func(*testing.T, context.Context)
+		test func(*testing.T, *testbrowser.Browser)
 	}{
 		{"loads without complaint", testPageLoads},
 		{"counts", testPageCounts},
@@ -46,7 +45,7 @@ func TestHTMLInBrowser(t *testing.T) {
 	}
 }
 
-func testPageLoads(t *testing.T, browser context.Context) {
+func testPageLoads(t *testing.T, browser *testbrowser.Browser) {
 	for _, s := range []screen{{}, {Dark: true}, {Width: 420, Height: 900}} {
 		p := openTab(t, browser, shopResult(), s)
 		p.WaitFor(`document.querySelectorAll('.row').length > 50`)
@@ -72,7 +71,7 @@ func testPageLoads(t *testing.T, browser context.Context) {
 	}
 }
 
-func testPageCounts(t *testing.T, browser context.Context) {
+func testPageCounts(t *testing.T, browser *testbrowser.Browser) {
 	r := shopResult()
 	p := openTab(t, browser, r, screen{})
 	s := r.Summary
@@ -97,7 +96,7 @@ func testPageCounts(t *testing.T, browser context.Context) {
 	}
 }
 
-func testPageDetails(t *testing.T, browser context.Context) {
+func testPageDetails(t *testing.T, browser *testbrowser.Browser) {
 	r := shopResult()
 	f := r.Findings[slices.IndexFunc(r.Findings, func(f finding.Finding) bool { return f.Control == "privileged" && f.Waived == nil })]
 	p := openTab(t, browser, r, screen{})
@@ -152,7 +151,7 @@ func testPageDetails(t *testing.T, browser context.Context) {
 	}
 }
 
-func testPagePasses(t *testing.T, browser context.Context) {
+func testPagePasses(t *testing.T, browser *testbrowser.Browser) {
 	r := withPasses(shopResult())
 	p := openTab(t, browser, r, screen{})
 	p.shows("without asking for passes", matching(r, question{}))
@@ -168,7 +167,7 @@ func testPagePasses(t *testing.T, browser context.Context) {
 	}
 }
 
-func testPageHostile(t *testing.T, browser context.Context) {
+func testPageHostile(t *testing.T, browser *testbrowser.Browser) {
 	for _, noScript := range []bool{false, true} {
 		p := openTab(t, browser, attackResult(), screen{NoScript: noScript, Hash: "#waived=all"})
 		if !noScript {
@@ -213,7 +212,7 @@ func testPageHostile(t *testing.T, browser context.Context) {
 }
 
 // The bounds are generous: what was measured is logged.
-func testPageBig(t *testing.T, browser context.Context) {
+func testPageBig(t *testing.T, browser *testbrowser.Browser) {
 	r := bigResult(20_000)
 	file := writeReport(t, r)
 	start := time.Now()
@@ -257,7 +256,7 @@ func testPageBig(t *testing.T, browser context.Context) {
 	}
 }
 
-func testPageKeyboard(t *testing.T, browser context.Context) {
+func testPageKeyboard(t *testing.T, browser *testbrowser.Browser) {
 	r := shopResult()
 	p := openTab(t, browser, r, screen{})
 	p.WaitFor(`document.querySelector('.row')`)
@@ -316,7 +315,7 @@ func testPageKeyboard(t *testing.T, browser context.Context) {
 	}
 }
 
-func testPageWithoutScript(t *testing.T, browser context.Context) {
+func testPageWithoutScript(t *testing.T, browser *testbrowser.Browser) {
 	r := shopResult()
 	p := openTab(t, browser, r, screen{NoScript: true})
 	if rows := eval[int](p, `document.querySelectorAll('#browser .row').length`); rows != htmlPlain {
@@ -336,7 +335,7 @@ func testPageWithoutScript(t *testing.T, browser context.Context) {
 }
 
 // testPageContrast measures all text against WCAG 2.2, 1.4.3: 4.5 to 1.
-func testPageContrast(t *testing.T, browser context.Context) {
+func testPageContrast(t *testing.T, browser *testbrowser.Browser) {
 	const measure = `(() => {
 		const channel = (c) => (c /= 255) <= .04045 ? c / 12.92 : ((c + .055) / 1.055) ** 2.4;
 		const parse = (s) => { const [r, g, b, a = 1] = s.match(/[\d.]+/g).map(Number); return { light: .2126 * channel(r) + .7152 * channel(g) + .0722 * channel(b), a } };
@@ -366,7 +365,7 @@ func testPageContrast(t *testing.T, browser context.Context) {
 	}
 }
 
-func testPageNarrow(t *testing.T, browser context.Context) {
+func testPageNarrow(t *testing.T, browser *testbrowser.Browser) {
 	for name, r := range map[string]*finding.Result{"shop": shopResult(), "hostile": attackResult()} {
 		for _, width := range []int64{320, 420, 768} {
 			p := openTab(t, browser, r, screen{Width: width, Height: 800})
@@ -380,7 +379,7 @@ func testPageNarrow(t *testing.T, browser context.Context) {
 	}
 }
 
-func testPagePrint(t *testing.T, browser context.Context) {
+func testPagePrint(t *testing.T, browser *testbrowser.Browser) {
 	r := bigResult(3_000)
 	p := openTab(t, browser, r, screen{})
 	p.WaitFor(`document.querySelector('.row')`)
@@ -394,7 +393,7 @@ func testPagePrint(t *testing.T, browser context.Context) {
 	}
 }
 
-func testPageNothing(t *testing.T, browser context.Context) {
+func testPageNothing(t *testing.T, browser *testbrowser.Browser) {
 	p := openTab(t, browser, cleanResult(), screen{})
 	if text := eval[string](p, `document.querySelector('main').innerText`); !strings.HasPrefix(text, "Nothing found\n\n12 controls judged 48 objects") {
 		t.Errorf("the page begins with %.200q", text)

@@ -1,7 +1,6 @@
 package report
 
 import (
-	"context"
 	"fmt"
 	"math/rand/v2"
 	"net/url"
@@ -13,9 +12,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"bulkhead.dev/bulkhead/internal/finding"
+	"bulkhead.dev/bulkhead/internal/testbrowser"
 )
 
-func testPageFilters(t *testing.T, browser context.Context) {
+func testPageFilters(t *testing.T, browser *testbrowser.Browser) {
 	r := shopResult()
 	p := openTab(t, browser, r, screen{})
 	chip := func(value string) { p.Click(fmt.Sprintf(`.chip[data-value=%q]`, value)) }
@@ -58,7 +58,7 @@ func testPageFilters(t *testing.T, browser context.Context) {
 
 // testPageFiltersAtRandom compares the page with matching, which asks the same
 // question in Go.
-func testPageFiltersAtRandom(t *testing.T, browser context.Context) {
+func testPageFiltersAtRandom(t *testing.T, browser *testbrowser.Browser) {
 	r := withPasses(shopResult())
 	p := openTab(t, browser, r, screen{})
 	random := rand.New(rand.NewPCG(7, 11))
@@ -85,7 +85,7 @@ func testPageFiltersAtRandom(t *testing.T, browser context.Context) {
 	}
 }
 
-func testPageHeatMap(t *testing.T, browser context.Context) {
+func testPageHeatMap(t *testing.T, browser *testbrowser.Browser) {
 	r := shopResult()
 	p := openTab(t, browser, r, screen{})
 	cell := func(control, namespace string) string {
@@ -112,7 +112,7 @@ func testPageHeatMap(t *testing.T, browser context.Context) {
 	}
 }
 
-func testPageHash(t *testing.T, browser context.Context) {
+func testPageHash(t *testing.T, browser *testbrowser.Browser) {
 	r := shopResult()
 	q := question{"severity": {"medium"}, "namespace": {"shop"}, "q": {"redis"}, "group": {"object"}, "sort": {"name"}}
 	p := openTab(t, browser, r, screen{Hash: "#" + url.Values(q).Encode()})
@@ -140,7 +140,7 @@ func testPageHash(t *testing.T, browser context.Context) {
 	}
 }
 
-func testPageGroups(t *testing.T, browser context.Context) {
+func testPageGroups(t *testing.T, browser *testbrowser.Browser) {
 	r := shopResult()
 	p := openTab(t, browser, r, screen{})
 	labels := func() []string {

@@ -21,9 +21,12 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
+// Browser is a Chromium that runs.
+type Browser struct{ ctx context.Context }
+
 // Start starts a Chromium for the test, with a profile of its own.
 // Without one the test is skipped, but not where the browser is a must.
-func Start(t *testing.T) context.Context {
+func Start(t *testing.T) *Browser {
 	t.Helper()
 	var path string
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome", "chrome"} {
@@ -55,7 +58,7 @@ func Start(t *testing.T) context.Context {
 	if err := chromedp.Do(browser); err != nil {
 		t.Fatalf("start %s: %v", path, err)
 	}
-	return browser
+	return &Browser{browser}
 }
 
 // Screen is how a tab is set up before it loads the page.
@@ -89,10 +92,10 @@ func (p *Tab) Requests() []string {
 // Context is for commands of chromedp that are not here.
 func (p *Tab) Context() context.Context { return p.ctx }
 
-// Open opens a file.
-func Open(t *testing.T, browser context.Context, file string, s Screen) *Tab {
+// Open opens a file in a tab.
+func (b *Browser) Open(t *testing.T, file string, s Screen) *Tab {
 	t.Helper()
-	ctx, closeTab := chromedp.NewContext(browser)
+	ctx, closeTab := chromedp.NewContext(b.ctx)
 	t.Cleanup(closeTab)
 	p := &Tab{T: t, ctx: ctx}
 	p.must(chromedp.Listen(ctx, p.hear))
