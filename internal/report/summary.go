@@ -38,7 +38,9 @@ func (p *printer) summary(r *finding.Result, o Options) {
 	item("Layers", "", layers(r))
 	item("Scanned", "", scanned(r))
 	for _, f := range r.Frameworks {
-		item("Framework", "", framework(f))
+		if f.Assessed > 0 { // of one that the controls of this run are not about, there is nothing to say
+			item("Framework", "", framework(f))
+		}
 	}
 	p.next(r, o.Command)
 }
