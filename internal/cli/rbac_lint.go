@@ -62,6 +62,7 @@ a namespace whose Namespace is given, or with --complete.
 	fs.StringArrayVar(&f.waivers, "waivers", nil, "file with Waiver objects; repeatable")
 	fs.StringVar(&f.baseline, "baseline", "", "earlier result (-o json); only findings that it lacks are reported")
 	fs.BoolVar(&f.withFix, "with-fix", false, "propose a fix with each finding")
+	fs.BoolVar(&f.showPass, "show-pass", false, "keep a record of each pass, not only counts")
 	fs.BoolVar(&f.allowIncomplete, "allow-incomplete", false, "do not exit with 3 when something could not be read")
 	fs.StringVar(&f.config, "config", "", "configuration file (default "+configName+" in the working folder, if there is one)")
 	addLiveFlags(fs, f)
