@@ -29,7 +29,9 @@ func newEscalations(env *Env) *cobra.Command {
 		Long: `Escalations follows permissions that make somebody of somebody else: a token that may
 be minted, a pod that may run as another account, a role that may be bound. It lists
 every subject that becomes cluster admin, with a shortest chain: each step with the
-requests that it makes, and the binding and rule that allow them.
+requests that it makes, and the binding and rule that allow them. Where no chain of steps
+that one identity takes each leads there, it is a shortest of those that several take
+together; where the search for that is cut off, it says what none is shorter than.
 
 Those that are powerful in every cluster, system:masters and controllers of the control
 plane, stand apart at the end. With a SUBJECT, everybody is listed whom it can become.
@@ -142,6 +144,9 @@ func plural(n int, one, many string) string {
 func stepCount(e rbac.Escalation) string {
 	if len(e.Steps) == 0 {
 		return "is cluster admin"
+	}
+	if !e.Shortest() {
+		return fmt.Sprintf("%d steps; there may be a shorter way, of %d or more", len(e.Steps), e.AtLeast)
 	}
 	return plural(len(e.Steps), "step", "steps")
 }
@@ -258,7 +263,11 @@ type escalationJSON struct {
 	ClusterAdmin bool        `json:"clusterAdmin"`
 	Meant        bool        `json:"meant"`
 	Steps        []stepJSON  `json:"steps"`
-	AdminBy      *grantJSON  `json:"adminBy,omitempty"`
+	// Shortest says that no chain of its kind has fewer steps; where that is not known, none
+	// has fewer than AtLeast.
+	Shortest bool       `json:"shortest"`
+	AtLeast  int        `json:"atLeast,omitempty"`
+	AdminBy  *grantJSON `json:"adminBy,omitempty"`
 }
 
 type escalationsJSON struct {
@@ -275,7 +284,10 @@ func newEscalationsJSON(a *rbac.Access, all []rbac.Escalation, unknown []string,
 		if ofOne {
 			to = e.Last().String()
 		}
-		one := escalationJSON{Subject: newSubjectJSON(a, e.From), To: to, ClusterAdmin: e.ToAdmin(), Meant: e.Meant, Steps: []stepJSON{}}
+		one := escalationJSON{Subject: newSubjectJSON(a, e.From), To: to, ClusterAdmin: e.ToAdmin(), Meant: e.Meant, Steps: []stepJSON{}, Shortest: e.Shortest()}
+		if !one.Shortest {
+			one.AtLeast = e.AtLeast
+		}
 		for _, s := range e.Steps {
 			step := stepJSON{Primitive: s.Primitive, By: s.By.String(), To: s.To.String()}
 			if s.For != nil {

@@ -2,9 +2,7 @@ package rbac
 
 import (
 	"cmp"
-	"context"
 	"slices"
-	"time"
 )
 
 // hitting asks for the cheapest elements of which every set has one: the minimum-weight
@@ -12,9 +10,10 @@ import (
 type hitting struct {
 	weights []int64
 	sets    [][]int
-	// until is when the search has to end, nodes how many choices it may try; 0 is no limit.
-	until time.Time
+	// nodes is how many choices the search may try; 0 is no limit. ended says that it has to
+	// end before; nil is never.
 	nodes int
+	ended func() bool
 }
 
 // hitSet is what a search has found.
@@ -30,7 +29,7 @@ func (h hitSet) exact() bool { return h.bound == h.weight }
 
 // solve reduces the problem, takes it apart where parts have nothing to do with each
 // other, and searches each by branch and bound.
-func (h *hitting) solve(ctx context.Context) hitSet {
+func (h *hitting) solve() hitSet {
 	r := newReduction(h)
 	r.run()
 	out := hitSet{chosen: r.forced}
@@ -39,7 +38,7 @@ func (h *hitting) solve(ctx context.Context) hitSet {
 	}
 	out.bound = out.weight
 	for _, part := range parts(r.sets) {
-		found := (&branching{hitting: h, ctx: ctx, left: h.nodes}).solve(part)
+		found := (&branching{hitting: h, left: h.nodes}).solve(part)
 		out.chosen = append(out.chosen, found.chosen...)
 		out.weight, out.bound = out.weight+found.weight, out.bound+found.bound
 	}
@@ -197,7 +196,6 @@ func includes(all, some []int) bool {
 // elements, and forbids those that it has tried.
 type branching struct {
 	*hitting
-	ctx context.Context
 	// left are the choices that may still be tried; below 0 the search was ended.
 	left int
 	sets [][]int
@@ -381,6 +379,6 @@ func (b *branching) out() bool {
 		return true
 	}
 	b.left--
-	b.ended = b.hitting.nodes > 0 && b.left < 0 || b.left%256 == 0 && (b.ctx.Err() != nil || !b.until.IsZero() && time.Now().After(b.until))
+	b.ended = b.hitting.nodes > 0 && b.left < 0 || b.left%256 == 0 && b.hitting.ended != nil && b.hitting.ended()
 	return b.ended
 }

@@ -45,7 +45,7 @@ func TestHitting(t *testing.T) {
 		want := cheapestOf(h)
 		for _, nodes := range []int{0, 1, 3} {
 			h.nodes = nodes
-			got := h.solve(t.Context())
+			got := h.solve()
 			var weight int64
 			for _, e := range got.chosen {
 				weight += h.weights[e]
@@ -77,7 +77,7 @@ func TestLargeHitting(t *testing.T) {
 		at := r.IntN(300) * 10
 		h.sets = append(h.sets, []int{at + r.IntN(10), at + r.IntN(10), at + r.IntN(10)})
 	}
-	if got := h.solve(t.Context()); !got.exact() {
+	if got := h.solve(); !got.exact() {
 		t.Errorf("weight %d, bound %d", got.weight, got.bound)
 	}
 }

@@ -198,11 +198,11 @@ func (c *cutter) search(ctx context.Context) (best []int, bound int64, err error
 }
 
 func (c *cutter) cheapest(ctx context.Context, of []*constraint) hitSet {
-	h := &hitting{weights: c.weights, until: c.until, nodes: maxChoices}
+	h := &hitting{weights: c.weights, nodes: maxChoices, ended: func() bool { return ctx.Err() != nil || c.late() }}
 	for _, k := range of {
 		h.sets = append(h.sets, k.elements)
 	}
-	return h.solve(ctx)
+	return h.solve()
 }
 
 func (c *cutter) weigh(made []int) (total int64) {

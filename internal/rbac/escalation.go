@@ -64,7 +64,7 @@ func (e *Escalations) ToAdmin() []Escalation {
 // escalation is how a subject becomes the last of a chain.
 func (e *Escalations) escalation(s Subject, last *acquired) Escalation {
 	steps := e.graph.steps(last)
-	out := Escalation{From: s, Steps: steps, Meant: e.isMeant(s, steps)}
+	out := Escalation{From: s, Steps: steps, AtLeast: cmp.Or(last.atLeast, len(steps)), Meant: e.isMeant(s, steps)}
 	if last.node.admin != nil {
 		out.Admin = last.node.admin.grantOf()
 	}
@@ -117,7 +117,7 @@ func (e *Escalations) From(s Subject, groups []string) ([]Escalation, []string) 
 	}
 	var out []Escalation
 	j := e.graph.join(true, n)
-	for _, a := range j.held[1:] {
+	for _, a := range e.graph.shortenHeld(j, n) {
 		out = append(out, e.escalation(s, a))
 	}
 	unknown := e.unread()

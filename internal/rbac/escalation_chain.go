@@ -121,9 +121,15 @@ type Escalation struct {
 	// Admin is by what the last of the chain may do everything; nil where that is by no
 	// grant, but by the last step.
 	Admin *Grant
+	// AtLeast is what no chain that several identities act in has fewer steps than: the
+	// number of Steps where this is a shortest, which is not always found.
+	AtLeast int
 	// Meant says that the subject is powerful in every cluster.
 	Meant bool
 }
+
+// Shortest reports whether no chain of its kind has fewer steps.
+func (e Escalation) Shortest() bool { return e.AtLeast >= len(e.Steps) }
 
 // Last is who acts at the end of the chain.
 func (e Escalation) Last() Party {
@@ -180,6 +186,10 @@ func (a *acquired) chain() []*acquired {
 	var visit func(*acquired)
 	visit = func(a *acquired) {
 		if a.by == nil || seen[a] {
+			return
+		}
+		if a.again != nil {
+			visit(a.again)
 			return
 		}
 		seen[a] = true

@@ -1,7 +1,9 @@
 package rbac
 
 import (
+	"fmt"
 	"maps"
+	bitmath "math/bits"
 	"slices"
 )
 
@@ -15,6 +17,11 @@ type joined struct {
 	known map[nodeKey]bool
 	// gained are the roles that were gained, which may be bound to anybody held.
 	gained []*holding
+	// gainedIn counts what they are good for in each namespace, under the empty one in the
+	// whole cluster, and under anyName anywhere.
+	gainedIn map[string]*abilityCount
+	// full are the namespaces in which everything was gained.
+	full map[string]bool
 	// together is what any of them may do beside who takes a step, and owned are the roles
 	// that they are bound to: each once.
 	together, owned *powers
@@ -27,6 +34,16 @@ type joined struct {
 	providers map[*holding]*acquired
 	// unknown says why somebody may be missing.
 	unknown map[string]bool
+	// only are those who may be held, everybody where it is nil; beyond are the others that
+	// a step leads to.
+	only   map[nodeKey]bool
+	beyond []*acquired
+	// first are who is impersonated, constrained: with more roles that were gained they are
+	// looked at again. made are the nodes for it.
+	first map[nodeKey]*acquired
+	made  []nodeKey
+	// alone is how many were held before several took a step together, and spent counts the steps that were looked at.
+	alone, spent int
 }
 
 // acquired is somebody held, and the step that led there.
@@ -38,7 +55,12 @@ type acquired struct {
 	by     *acquired
 	others []*acquired
 	order  int
-	steps  int
+	// who is the node, or, where somebody is impersonated, the same for all roles that were
+	// gained; again is the first with it.
+	who   nodeKey
+	again *acquired
+	// atLeast is what no chain to it has less steps than; 0 where its own is a shortest.
+	atLeast int
 }
 
 // covering is what is in together already: an ability in a namespace, or of objects of one
@@ -52,27 +74,61 @@ type covering struct {
 // maxJoins bounds how often somebody is looked at together with others, in all chains.
 const maxJoins = 1_000_000
 
+// assumedJoins is for how many of these somebody counts who is impersonated, constrained, and
+// joinCost for how many steps that were looked at.
+const assumedJoins, joinCost = 50, 50
+
 // join follows all steps from some nodes until somebody may do everything, or to the end
 // where toEnd is true.
 func (g *graph) join(toEnd bool, starts ...*node) *joined {
-	j := &joined{graph: g, known: map[nodeKey]bool{}, together: &powers{}, owned: &powers{}, covered: map[covering]bool{}, providers: map[*holding]*acquired{}, unknown: map[string]bool{}}
+	j := g.newJoined(starts...)
+	j.run(func() bool { return !toEnd && j.admin() != nil })
+	g.joins += assumedJoins * len(j.made)
+	return j
+}
+
+func (g *graph) newJoined(starts ...*node) *joined {
+	j := &joined{graph: g, known: map[nodeKey]bool{}, gainedIn: map[string]*abilityCount{}, full: map[string]bool{}, together: &powers{}, owned: &powers{}, covered: map[covering]bool{}, providers: map[*holding]*acquired{}, unknown: map[string]bool{}, first: map[nodeKey]*acquired{}}
 	for _, n := range starts {
 		j.known[n.nodeKey], j.known[subjectKey(n.subject())] = true, true
-		j.hold(&acquired{node: n})
+		j.hold(&acquired{node: n, who: n.nodeKey})
 	}
+	return j
+}
+
+// run follows all steps, those that one takes alone before those of several, until it is
+// done or nobody new is held.
+func (j *joined) run(done func() bool) {
+	defer j.forget()
 	for looked := 0; ; {
 		for ; looked < len(j.held); looked++ {
 			j.follow(j.held[looked])
 		}
-		if !toEnd && j.admin() != nil || !j.joinSteps() {
-			return j
+		if j.alone == 0 {
+			j.alone = looked
 		}
+		if done() || !j.joinSteps() {
+			return
+		}
+	}
+}
+
+// forget takes the nodes out of the graph that are of use here only: another who holds as
+// many roles does not hold the same ones.
+func (j *joined) forget() {
+	if len(j.made) == 0 {
+		return
+	}
+	j.graph.expand()
+	for _, key := range j.made {
+		delete(j.graph.assumed, key)
+		delete(j.graph.nodes, key)
 	}
 }
 
 // admin is the first who may do everything.
 func (j *joined) admin() *acquired {
-	i := slices.IndexFunc(j.held, func(a *acquired) bool { return a.isAdmin() })
+	i := slices.IndexFunc(j.held, (*acquired).isAdmin)
 	if i < 0 {
 		return nil
 	}
@@ -107,11 +163,25 @@ func (j *joined) take(a *acquired, actor *node, e *edge) {
 	if actor != a.node || a.node.kind == assumedNode {
 		others = j.makers(a, e)
 	}
+	j.spent++
 	j.graph.choose(e, e.to, e.at, func(to *node, at place) {
-		if !j.known[to.nodeKey] {
-			j.known[to.nodeKey] = true
-			j.hold(&acquired{node: to, edge: e, at: at, by: a, others: others, steps: a.steps + 1})
+		j.spent++
+		if j.known[to.nodeKey] {
+			return
 		}
+		j.known[to.nodeKey] = true
+		next := &acquired{node: to, edge: e, at: at, by: a, others: others, who: to.nodeKey}
+		if to.kind == assumedNode {
+			next.who.by = fmt.Sprint(j.graph.assumed[to.nodeKey].by.nodeKey)
+			if next.again = j.first[next.who]; next.again == nil {
+				j.first[next.who] = next
+			}
+		}
+		if j.only != nil && !j.only[next.who] {
+			j.beyond = append(j.beyond, next)
+			return
+		}
+		j.hold(next)
 	}, j.known)
 }
 
@@ -130,15 +200,22 @@ func (j *joined) joinSteps() bool {
 		if len(gained) == 0 && !j.joins(a) {
 			continue
 		}
-		if j.graph.joins++; j.graph.joins > maxJoins {
+		if j.only == nil {
+			j.graph.joins++
+		}
+		if j.graph.joins > maxJoins {
 			j.graph.cut = true
 			break
 		}
+		j.spent += joinCost
 		actor, kinds := j.actor(a, gained), j.graph.joined
 		if len(gained) > 0 {
 			kinds = j.graph.primitives
 		}
 		for _, e := range j.graph.stepsOf(actor, j.together, kinds) {
+			if e.to.kind == assumedNode {
+				j.made = append(j.made, e.to.nodeKey)
+			}
 			j.graph.expand()
 			j.take(a, actor, &e)
 		}
@@ -222,18 +299,84 @@ func (j *joined) namespaces(of *powers) []string {
 }
 
 // useful are the roles that were gained by which somebody could take a step that neither
-// allows alone.
+// allows alone. What such roles do with each other, whoever was there first may do.
 func (j *joined) useful(a *acquired) (out []*holding) {
 	if a.node.kind != subjectNode {
 		return nil // a role that was gained is no identity, and what is assumed is limited
 	}
-	own := a.node.powers.has
+	own, found := a.node.powers.has, a.order == 0
+	wide := a.node.powers.hasOnlyIn("")
 	for _, h := range j.gained {
-		if j.combine(own, h) && j.combine(a.node.powers.hasIn(h.namespace), h) {
+		if h.role != nil && j.full[h.namespace] {
+			continue // whoever may do everything there needs it for nothing
+		}
+		meets := own
+		if h.namespace != "" {
+			meets = wide | a.node.powers.hasOnlyIn(h.namespace)
+		}
+		if j.combine(meets, h) {
+			found = true
+			out = append(out, h)
+		} else if j.combine(j.meets(h), h) {
 			out = append(out, h)
 		}
 	}
+	if !found {
+		return nil
+	}
 	return out
+}
+
+// abilityCount counts the roles that have each ability.
+type abilityCount [64]int
+
+func (c *abilityCount) add(has uint64) {
+	for ; has != 0; has &= has - 1 {
+		c[bitmath.TrailingZeros64(has)]++
+	}
+}
+
+// others are the abilities of all but for one of them.
+func (c *abilityCount) others(has uint64) (out uint64) {
+	if c == nil {
+		return 0
+	}
+	for i, n := range c {
+		if n > int(has>>i&1) {
+			out |= 1 << i
+		}
+	}
+	return out
+}
+
+// meets are the abilities of the other roles that were gained where a role holds.
+func (j *joined) meets(h *holding) uint64 {
+	if h.namespace == "" {
+		return j.gainedIn[anyName].others(h.meeting())
+	}
+	return j.gainedIn[""].others(0) | j.gainedIn[h.namespace].others(h.meeting())
+}
+
+// meeting are the abilities of a role that was gained which others may add to.
+func (h *holding) meeting() uint64 {
+	if h.role == nil && h.namespace != "" {
+		return bits(impersonateAccounts)
+	}
+	return h.has
+}
+
+// gain adds a role to those that may be bound to anybody.
+func (j *joined) gain(h *holding) {
+	j.gained = append(j.gained, h)
+	for _, in := range []string{h.namespace, anyName} {
+		if j.gainedIn[in] == nil {
+			j.gainedIn[in] = &abilityCount{}
+		}
+		j.gainedIn[in].add(h.meeting())
+	}
+	if h.role == nil {
+		j.full[h.namespace] = true
+	}
 }
 
 // combine reports whether abilities and a role do more for one identity than each.
@@ -251,9 +394,10 @@ func (j *joined) combine(own uint64, h *holding) bool {
 	return (own|h.has)&bits(assumeUsers, assumeGroups, assumeAccounts) != 0
 }
 
-// hasIn are the abilities in a namespace.
-func (p *powers) hasIn(namespace string) (out uint64) {
-	view{p, namespace}.holdings(func(h *holding) bool {
+// hasOnlyIn are the abilities of roles that hold in a namespace only, or only everywhere
+// where that is empty.
+func (p *powers) hasOnlyIn(namespace string) (out uint64) {
+	p.within(namespace, func(h *holding) bool {
 		out |= h.has
 		return true
 	})
@@ -271,13 +415,14 @@ func (j *joined) gather() bool {
 			continue
 		}
 		a.node.powers.all(func(h *holding) {
+			j.spent++
 			if j.providers[h] != nil {
 				return
 			}
 			j.providers[h] = a
 			j.share(h)
 			if a.node.kind == gainedNode {
-				j.gained = append(j.gained, h)
+				j.gain(h)
 			}
 		})
 	}
@@ -287,7 +432,8 @@ func (j *joined) gather() bool {
 
 // share adds what a role lets others do.
 func (j *joined) share(h *holding) {
-	if role := (covering{namespace: h.namespace, role: h.role}); !j.covered[role] {
+	// Who impersonates, constrained, gains little by a role of the other that is rewritten.
+	if role := (covering{namespace: h.namespace, role: h.role}); h.whole == nil && !j.covered[role] {
 		j.covered[role] = true
 		j.owned.add(h)
 	}
@@ -344,104 +490,4 @@ func (j *joined) makers(a *acquired, e *edge) (out []*acquired) {
 	}
 	add(e.of)
 	return out
-}
-
-// joinAll follows the steps that identities take together, of everybody who does not
-// become cluster admin without.
-func (g *graph) joinAll(into map[*node][]arc) map[*node]*acquired {
-	out := map[*node]*acquired{}
-	reach := g.abilitiesReached(into)
-	var starts []*node
-	for _, n := range g.nodes {
-		if n.kind == subjectNode && n.distance == unreachable && len(n.steps)+len(n.groups) > 0 && joinable(n, reach) {
-			starts = append(starts, n)
-		}
-	}
-	slices.SortFunc(starts, func(a, b *node) int { return a.compare(b.nodeKey) })
-	g.joinSome(starts, out)
-	return out
-}
-
-// joinSome looks at many at once: where all of them together do not become cluster admin,
-// none of them does; where they do, at each half.
-func (g *graph) joinSome(starts []*node, out map[*node]*acquired) {
-	if len(starts) == 0 {
-		return
-	}
-	last := g.join(false, starts...).admin()
-	switch {
-	case last == nil:
-	case len(starts) == 1:
-		out[starts[0]] = last
-	default:
-		half := len(starts) / 2
-		g.joinSome(starts[:half], out)
-		g.joinSome(starts[half:], out)
-	}
-}
-
-// gainsRole stands beside abilities for that a role may be gained.
-const gainsRole = 1 << 63
-
-// abilitiesReached says of each node that does not reach adminNode what it, and whoever
-// it leads to, may do.
-func (g *graph) abilitiesReached(into map[*node][]arc) map[*node]uint64 {
-	out := map[*node]uint64{}
-	var queue []*node
-	for _, n := range g.nodes {
-		if n.distance != unreachable {
-			continue
-		}
-		if n.powers != nil {
-			out[n] = n.powers.has
-		}
-		if n.kind == gainedNode {
-			out[n] |= gainsRole
-		}
-		if out[n] != 0 {
-			queue = append(queue, n)
-		}
-	}
-	for len(queue) > 0 {
-		n := queue[len(queue)-1]
-		queue = queue[:len(queue)-1]
-		for _, a := range into[n] {
-			if more := out[a.from] | out[n]; more != out[a.from] {
-				out[a.from] = more
-				queue = append(queue, a.from)
-			}
-		}
-	}
-	return out
-}
-
-// joinable reports whether those whom a node leads to could do together what none of
-// them does alone.
-func joinable(n *node, reach map[*node]uint64) bool {
-	var others uint64
-	n.allSteps(func(e *edge) bool {
-		others |= reach[e.to]
-		return true
-	})
-	if others == 0 {
-		return false
-	}
-	all := others | reach[n]
-	if all&gainsRole != 0 {
-		return true
-	}
-	for _, p := range partners {
-		if all&p[0] != 0 && all&p[1] != 0 {
-			return true
-		}
-	}
-	return all&bits(escalateClusterRoles) != 0 && all&bits(createClusterRoles, changeClusterRoles) != 0 || all&bits(escalateRoles) != 0 && all&bits(changeRoles) != 0
-}
-
-// speaksFor reports whether a chain takes a right of the subject's own, and not only
-// those of a group.
-func (a *acquired) speaksFor(s Subject) bool {
-	return slices.ContainsFunc(a.chain(), func(a *acquired) bool {
-		return slices.ContainsFunc(a.edge.needs, func(h *held) bool { return h.holding != nil && h.as == s })
-	})
 }

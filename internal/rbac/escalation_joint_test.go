@@ -9,8 +9,19 @@ import (
 	"bulkhead.dev/bulkhead/internal/model"
 )
 
-// holds is a role with rules, each "GROUP/RESOURCE VERB [NAME]", bound to somebody.
+// ruled is a ClusterRole with rules, each "GROUP/RESOURCE VERB [NAME]".
+func ruled(name string, rules ...string) string { return roleIn(name, "", rules...) }
+
+// holds is a role with such rules, bound to somebody.
 func holds(name, namespace, subject string, rules ...string) string {
+	kind := "ClusterRole"
+	if namespace != "" {
+		kind = "Role"
+	}
+	return roleIn(name, namespace, rules...) + bind(kind+"Binding", namespace, name, kind, name, subject)
+}
+
+func roleIn(name, namespace string, rules ...string) string {
 	kind, meta := "ClusterRole", "name: "+name
 	if namespace != "" {
 		kind, meta = "Role", meta+", namespace: "+namespace
@@ -26,7 +37,7 @@ func holds(name, namespace, subject string, rules ...string) string {
 		}
 		out.WriteString("}\n")
 	}
-	return out.String() + "---\n" + bind(kind+"Binding", namespace, name, kind, name, subject)
+	return out.String() + "---\n"
 }
 
 // TestJoined: what somebody may do only as several identities together is found, where
@@ -66,9 +77,23 @@ func TestJoined(t *testing.T) {
 			[]string{"mint-token", "mint-token", "mutate-requests-by-policy"},
 		},
 		"a role that was gained, and one's own": {
-			"apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {name: escalator}\nrules: [{apiGroups: [rbac.authorization.k8s.io], resources: [clusterroles], verbs: [escalate]}]\n---\n" +
+			ruled("escalator", admin+"clusterroles escalate") +
 				holds("binder", "", jane, admin+"clusterroles bind escalator", admin+"clusterrolebindings create", admin+"clusterroles patch binder"),
 			[]string{"bind-role", "rewrite-role"},
+		},
+		"two roles that were gained": {
+			ruled("escalator", admin+"clusterroles escalate") + ruled("patcher", admin+"clusterroles patch escalator") +
+				holds("binder", "", jane, admin+"clusterroles bind escalator", admin+"clusterroles bind patcher", admin+"clusterrolebindings create"),
+			[]string{"bind-role", "bind-role", "rewrite-role"},
+		},
+		"a role that was gained everywhere, and one's own in a namespace": {
+			holds("joins", "", a, admin+"clusterroles bind binder", admin+"clusterrolebindings patch binder") + holds("binder", "", b, admin+"clusterroles bind") + holds("create", "ops", jane, admin+"rolebindings create"),
+			[]string{"mint-token", "bind-role", "bind-role-in-namespace", "impersonate-account"},
+		},
+		"the role of who is impersonated, constrained, is another's": {
+			holds("assume", "", jane, "authentication.k8s.io/serviceaccounts impersonate:serviceaccount c", "/secrets impersonate-on:serviceaccount:get", admin+"clusterroles escalate", admin+"clusterroles patch held") +
+				holds("held", "", "{kind: ServiceAccount, namespace: shop, name: c}", "/secrets get"),
+			nil,
 		},
 	} {
 		e := escalations(t, world(t, accounts+boss+mints+c.text, model.WorldOptions{Complete: true}))

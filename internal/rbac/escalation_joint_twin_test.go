@@ -30,7 +30,7 @@ func (tw *twin) joint(s Subject) bool {
 				if to.through > 0 {
 					continue
 				}
-				changed = tw.step(from, to) && hold(to) || changed
+				changed = !slices.Contains(tw.held, to) && tw.step(from, to) && hold(to) || changed
 				if tw.version >= 36 && tw.assumes(from, to) {
 					changed = hold(tw.through(from, to)) || changed
 				}

@@ -93,6 +93,7 @@ type twin struct {
 	next    map[twinNode][]twinNode
 	dist    map[twinNode]int
 	answers map[twinNode]map[Request]bool
+	bound   map[Subject][]twinNode
 	// held are those who act together, and gained the roles of these that may be bound to
 	// the others; nil where each acts alone.
 	held, gained []twinNode
@@ -104,7 +105,7 @@ const maxTwin = 200
 
 // newTwin returns nil where there are too many pairs.
 func newTwin(w *model.World, version int) *twin {
-	tw := &twin{world: w, version: version, access: map[twinNode]*Access{}, next: map[twinNode][]twinNode{}, dist: map[twinNode]int{}, answers: map[twinNode]map[Request]bool{}}
+	tw := &twin{world: w, version: version, access: map[twinNode]*Access{}, next: map[twinNode][]twinNode{}, dist: map[twinNode]int{}, answers: map[twinNode]map[Request]bool{}, bound: map[Subject][]twinNode{}}
 	add := func(n twinNode) {
 		if !slices.Contains(tw.all, n) {
 			tw.all = append(tw.all, n)
@@ -132,6 +133,9 @@ func newTwin(w *model.World, version int) *twin {
 	}
 	if version >= 36 {
 		for _, from := range slices.Clone(tw.all) {
+			if tw.alone(from, Request{Verb: "*", Group: "*", Resource: "*"}) {
+				continue // who may do everything needs no more steps
+			}
 			for _, to := range slices.Clone(tw.all) {
 				if tw.assumes(from, to) {
 					tw.sources = append(tw.sources, from)
@@ -312,16 +316,16 @@ func (tw *twin) assumes(from, to twinNode) bool {
 
 func (tw *twin) certificate(from twinNode) bool {
 	const csr = "certificates.k8s.io/certificatesigningrequests"
-	return tw.anybody(from, "", csr, "create", "") && tw.anybody(from, "", csr, "get list watch", everyName...) && tw.any(from, "", csr+"/approval", "update patch", everyName...) &&
-		tw.any(from, "", "certificates.k8s.io/signers", "approve", "kubernetes.io/kube-apiserver-client", "kubernetes.io/*")
+	return tw.any(from, "", "certificates.k8s.io/signers", "approve", "kubernetes.io/kube-apiserver-client", "kubernetes.io/*") && tw.any(from, "", csr+"/approval", "update patch", everyName...) &&
+		tw.anybody(from, "", csr, "create", "") && tw.anybody(from, "", csr, "get list watch", everyName...)
 }
 
 func (tw *twin) mutates(from twinNode) bool {
 	const group = "admissionregistration.k8s.io/"
 	return tw.any(from, "", group+"mutatingwebhookconfigurations", "create", "") ||
 		tw.any(from, "", group+"mutatingwebhookconfigurations", "update patch", tw.kind("MutatingWebhookConfiguration", "")...) ||
-		tw.version >= 36 && tw.anybody(from, "", group+"mutatingadmissionpolicybindings", "create update patch", append(everyName, "")...) &&
-			(tw.any(from, "", group+"mutatingadmissionpolicies", "create", "") || tw.any(from, "", group+"mutatingadmissionpolicies", "update patch", tw.kind("MutatingAdmissionPolicy", "")...))
+		tw.version >= 36 && (tw.any(from, "", group+"mutatingadmissionpolicies", "create", "") || tw.any(from, "", group+"mutatingadmissionpolicies", "update patch", tw.kind("MutatingAdmissionPolicy", "")...)) &&
+			tw.anybody(from, "", group+"mutatingadmissionpolicybindings", "create update patch", append(everyName, "")...)
 }
 
 // bindings are those that a node is subject of, with the roles that they bind.
@@ -331,6 +335,10 @@ func (tw *twin) bindings(n twinNode) (out []twinNode) {
 	}
 	if n.gained {
 		return []twinNode{n}
+	}
+	out, known := tw.bound[n.subject]
+	if known {
+		return out
 	}
 	for _, o := range tw.world.Objects {
 		if !strings.HasSuffix(o.Kind, "Binding") {
@@ -344,13 +352,14 @@ func (tw *twin) bindings(n twinNode) (out []twinNode) {
 			}
 		}
 	}
+	tw.bound[n.subject] = out
 	return out
 }
 
 // rewrites reports whether a role that holds in the namespace, or in the whole cluster,
 // may be written into.
 func (tw *twin) rewrites(from twinNode, namespace string) bool {
-	bindings := tw.bindings(from)
+	bindings := slices.Clone(tw.bindings(from))
 	for _, n := range tw.held {
 		bindings = append(bindings, tw.bindings(n)...)
 	}
