@@ -21,15 +21,19 @@ type shape struct {
 	mixed bool
 	// spread gives each namespace blocks of its own, and a peer that is named.
 	spread bool
+	// fenced gives each namespace a block of its own, out of which its pods may send to all
+	// but it.
+	fenced bool
 }
 
 // shapes are those that others were timed on, and one with all that takes time.
 var shapes = []shape{
-	{"1k pods, 400 policies", 100, 10, 4, false, false},
-	{"10k pods, 3k policies", 750, 13, 4, false, false},
-	{"10k pods, 3k policies, mixed", 750, 13, 4, true, false},
-	{"10k pods, 3k policies, spread", 750, 13, 4, true, true},
-	{"100k pods, 75k policies", 25000, 4, 3, false, false},
+	{name: "1k pods, 400 policies", namespaces: 100, pods: 10, policies: 4},
+	{name: "10k pods, 3k policies", namespaces: 750, pods: 13, policies: 4},
+	{name: "10k pods, 3k policies, mixed", namespaces: 750, pods: 13, policies: 4, mixed: true},
+	{name: "10k pods, 3k policies, spread", namespaces: 750, pods: 13, policies: 4, mixed: true, spread: true},
+	{name: "100k pods, 75k policies", namespaces: 25000, pods: 4, policies: 3},
+	{name: "100k pods, 75k policies, fenced", namespaces: 25000, pods: 4, policies: 3, fenced: true},
 }
 
 func labelled1(key, value string) *metav1.LabelSelector {
@@ -46,8 +50,10 @@ func (s shape) cluster(tb testing.TB) *Cluster {
 		for j := range s.pods {
 			p := &Pod{Namespace: ns, Kind: "Deployment", Name: fmt.Sprintf("app-%d", j), Named: map[NamedPort]uint16{{TCP, "http"}: 8080},
 				Labels: map[string]string{"app": fmt.Sprintf("app-%d", j), "tier": []string{"front", "back", "db"}[j%3]}}
-			if s.mixed {
+			if s.mixed || s.fenced {
 				p.Addresses = []netip.Addr{netip.AddrFrom4([4]byte{10, byte(i >> 8), byte(i), byte(j)})}
+			}
+			if s.mixed {
 				p.Named[NamedPort{TCP, "http"}] = uint16(8080 + j%3)
 			}
 			c.Pods = append(c.Pods, p)
@@ -85,6 +91,9 @@ func (s shape) specs(i int, team string) []networkingv1.NetworkPolicySpec {
 			networkingv1.NetworkPolicyPeer{NamespaceSelector: &metav1.LabelSelector{}, PodSelector: &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{
 				{Key: "tier", Operator: metav1.LabelSelectorOpNotIn, Values: []string{"db"}}, {Key: "app", Operator: metav1.LabelSelectorOpExists}}}})
 	}
+	if s.fenced {
+		to = append(to, networkingv1.NetworkPolicyPeer{IPBlock: &networkingv1.IPBlock{CIDR: "0.0.0.0/0", Except: []string{fmt.Sprintf("10.%d.%d.0/24", i>>8, i&255)}}})
+	}
 	from := []networkingv1.NetworkPolicyPeer{{NamespaceSelector: labelled1("team", team)}}
 	if s.spread {
 		from = append(from, networkingv1.NetworkPolicyPeer{NamespaceSelector: labelled1("kubernetes.io/metadata.name", fmt.Sprintf("ns-%05d", (i+7)%s.namespaces))})
@@ -104,9 +113,9 @@ func (s shape) specs(i int, team string) []networkingv1.NetworkPolicySpec {
 	}[:s.policies]
 }
 
-// BenchmarkMap builds the engine and visits every connection. heap-MB is what the engine
-// keeps, beside the cluster that it was made of.
-func BenchmarkMap(b *testing.B) {
+// BenchmarkConnections builds the engine and visits every connection. heap-MB is what the
+// engine keeps, beside the cluster that it was made of; B/op is no less than it ever takes.
+func BenchmarkConnections(b *testing.B) {
 	for _, s := range shapes {
 		b.Run(s.name, func(b *testing.B) {
 			c := s.cluster(b)
@@ -120,8 +129,32 @@ func BenchmarkMap(b *testing.B) {
 				e.Connections(func(_ End, from []Cell) { cells += len(from) })
 			}
 			b.ReportMetric(float64(heap()-before)/(1<<20), "heap-MB")
-			b.ReportMetric(float64(len(e.classes)), "classes")
+			b.ReportMetric(float64(e.everybody.Rank(uint32(len(e.classes)-1))), "classes")
 			b.ReportMetric(float64(cells), "cells")
+			runtime.KeepAlive(c)
+		})
+	}
+}
+
+// BenchmarkMap builds the engine and lists all that is allowed by workloads. What is listed
+// grows with flows and the peers of each.
+func BenchmarkMap(b *testing.B) {
+	for _, s := range shapes {
+		b.Run(s.name, func(b *testing.B) {
+			c := s.cluster(b)
+			before := heap()
+			var flows []Flow
+			b.ReportAllocs()
+			for b.Loop() {
+				flows = New(c).Map()
+			}
+			b.ReportMetric(float64(heap()-before)/(1<<20), "heap-MB")
+			peers := 0
+			for _, f := range flows {
+				peers += len(f.From.Workloads) + len(f.From.Addresses) + len(f.Addresses)
+			}
+			b.ReportMetric(float64(len(flows)), "flows")
+			b.ReportMetric(float64(peers), "peers")
 			runtime.KeepAlive(c)
 		})
 	}

@@ -152,9 +152,12 @@ func (c *Cluster) readPods(w *model.World) {
 	for _, p := range c.Pods {
 		c.namespace(w, p.Namespace)
 	}
-	slices.SortStableFunc(c.Pods, func(a, b *Pod) int {
-		return cmp.Or(strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Name, b.Name), strings.Compare(a.Kind, b.Kind))
-	})
+	slices.SortStableFunc(c.Pods, comparePods)
+}
+
+// comparePods is the order of Cluster.Pods.
+func comparePods(a, b *Pod) int {
+	return cmp.Or(strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Name, b.Name), strings.Compare(a.Kind, b.Kind))
 }
 
 // topOf is what made an object, and that, up to what people wrote. It visits those of them

@@ -46,10 +46,7 @@ type meeting struct {
 // Compare compares two states of a cluster. They may be the same one.
 func Compare(before, after *Engine) *Difference {
 	d := &Difference{Before: before, After: after}
-	d.addresses = before.addresses
-	if before != after {
-		d.addresses = newAddresses(append(before.Cluster.blocks(), after.Cluster.blocks()...))
-	}
+	d.addresses = newAddresses(append(before.Cluster.blocks(), after.Cluster.blocks()...))
 	older, newer := newView(before, d.addresses), newView(after, d.addresses)
 	d.meet(older, newer)
 	older.number(d, func(p party) []*Workload { return p.before })

@@ -109,7 +109,7 @@ func (e *Engine) same(s Side) (out Side, found bool) {
 	if s.Pod == nil {
 		return s, true
 	}
-	if _, known := e.podNumbers[s.Pod]; known {
+	if _, known := e.podNumbers()[s.Pod]; known {
 		return s, true
 	}
 	for _, p := range e.Cluster.Pods {

@@ -32,7 +32,7 @@ func (e *Engine) side(of End) Side {
 	if n >= len(e.classes) {
 		return Side{Address: e.addresses.starts[n-len(e.classes)]}
 	}
-	return Side{Pod: e.Cluster.Pods[e.classes[n].pods[0]]}
+	return Side{Pod: e.classes[n].pods[0]}
 }
 
 // pluginDoubts are about the other pods of an end: what policies that are not understood

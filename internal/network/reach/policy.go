@@ -87,6 +87,9 @@ type Peer struct {
 	Except []netip.Prefix
 	// Names are domain names.
 	Names []string
+	// chosen tells what Namespaces and Pods select apart from what others do; empty where
+	// nobody noted it.
+	chosen string
 }
 
 // PortRule is one item of ports: a range of numbers of a protocol, or a name that each
@@ -210,7 +213,16 @@ func newPeer(i int, peer *networkingv1.NetworkPolicyPeer) (Peer, error) {
 	if peer.NamespaceSelector != nil {
 		out.Namespaces, err = metav1.LabelSelectorAsSelector(peer.NamespaceSelector)
 	}
+	out.chosen = selectionOf(out.Namespaces, out.Pods)
 	return out, err
+}
+
+// selectionOf is the same for selectors that choose the same.
+func selectionOf(namespaces, pods labels.Selector) string {
+	if namespaces == nil {
+		return "own\x00" + pods.String()
+	}
+	return namespaces.String() + "\x00" + pods.String()
 }
 
 func newBlock(cidr string, except []string) (netip.Prefix, []netip.Prefix, error) {

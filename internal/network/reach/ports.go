@@ -1,6 +1,7 @@
 package reach
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -71,6 +72,16 @@ func (p Ports) Equal(q Ports) bool {
 		}
 	}
 	return true
+}
+
+// compare orders sets by their spans, those of TCP first.
+func (p Ports) compare(q Ports) int {
+	for i := range p.of {
+		if c := slices.CompareFunc(p.of[i], q.of[i], func(a, b span) int { return cmp.Or(cmp.Compare(a.from, b.from), cmp.Compare(a.to, b.to)) }); c != 0 {
+			return c
+		}
+	}
+	return 0
 }
 
 // Contains reports whether a port is in the set.

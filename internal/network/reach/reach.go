@@ -5,9 +5,8 @@
 package reach
 
 import (
-	"maps"
 	"net/netip"
-	"slices"
+	"sync"
 
 	"github.com/RoaringBitmap/roaring/v2"
 )
@@ -16,19 +15,22 @@ import (
 // goroutines at once.
 type Engine struct {
 	Cluster *Cluster
-	classes []*class
-	classOf []int
-	// podNumbers are those in Cluster.Pods.
-	podNumbers map[*Pod]int
-	addresses  *addresses
+	// classes are by their numbers; behind them are some that are free, for those that
+	// changes bring.
+	classes   []*class
+	classOf   []int
+	asked     *asked
+	addresses *addresses
 	// everybody are all classes, and all pieces of addresses, which are numbered after
 	// them.
 	everybody *roaring.Bitmap
-	// groups are classes that the same policies are about, and groupOf that of a class.
+	// groups are classes that the same policies are about, and groupOf the number of a
+	// class's own. The first is of the classes and addresses that no policy is about.
 	groups  [directions][]*group
-	groupOf [directions][]*group
-	// open are the classes and addresses that no policy is about.
-	open [directions]*group
+	groupOf [directions][]int32
+	// podNumbers are those in Cluster.Pods, and members those of each class. Few ask.
+	podNumbers func() map[*Pod]int
+	members    func() [][]int
 }
 
 // Cell says that some peers may be talked to by some ports.
@@ -38,70 +40,55 @@ type Cell struct {
 	Peers *roaring.Bitmap
 }
 
-// group are classes that may receive, or send, the same.
+// group are classes that may receive, or send, the same. One whose number is free has no
+// members.
 type group struct {
 	members *roaring.Bitmap
-	// isolated says that there is no more than what some policy allows.
-	isolated bool
-	cells    []Cell
-}
-
-// builder makes an engine.
-type builder struct {
-	*Engine
-	cluster *Cluster
-	blocks  []netip.Prefix
-	names   []string
-	in      map[string][2]uint32
-	hosts   *roaring.Bitmap
-
-	selected   map[string]*roaring.Bitmap
-	namespaces map[string][]string
-	// namesBy are namespaces by a label and its value.
-	namesBy  map[[2]string][]string
-	labelled map[string]labelled
-	rules    map[*Rule][]Cell
-	// unaddressed are the classes whose addresses are not known.
-	unaddressed *roaring.Bitmap
-	byPiece     map[int]*roaring.Bitmap
-	// several are the classes with addresses in more than one piece, and between those
-	// that have some in a range of pieces.
-	several *roaring.Bitmap
-	between map[[2]int]*roaring.Bitmap
+	about   about
+	// only is the namespace of all peers, if they are of one.
+	only  string
+	cells []Cell
 }
 
 // New builds the engine of a cluster.
 func New(c *Cluster) *Engine {
-	b := newBuilder(c)
-	b.group()
-	return b.Engine
+	u := newUpdate(&Engine{Cluster: &Cluster{Profile: c.Profile}, asked: newAsked(), everybody: roaring.New()}, c)
+	u.first = true
+	u.make()
+	return u.Engine
 }
 
-// newBuilder numbers classes and pieces of addresses.
-func newBuilder(c *Cluster) *builder {
-	b := &builder{Engine: &Engine{Cluster: c}, cluster: c, selected: map[string]*roaring.Bitmap{}, namespaces: map[string][]string{}, rules: map[*Rule][]Cell{}}
-	b.names = slices.Sorted(maps.Keys(c.Namespaces))
-	b.blocks = c.blocks()
-	b.addresses = newAddresses(b.blocks)
-	b.classify()
-	b.podNumbers = make(map[*Pod]int, len(c.Pods))
-	for i, p := range c.Pods {
-		b.podNumbers[p] = i
-	}
-	b.everybody = roaring.New()
-	b.everybody.AddRange(0, uint64(len(b.classes)+len(b.addresses.starts)))
-	b.placeAddresses()
-	return b
+// index prepares what is computed once somebody asks.
+func (e *Engine) index() {
+	e.podNumbers = sync.OnceValue(func() map[*Pod]int {
+		numbers := make(map[*Pod]int, len(e.Cluster.Pods))
+		for i, p := range e.Cluster.Pods {
+			numbers[p] = i
+		}
+		return numbers
+	})
+	e.members = sync.OnceValue(func() [][]int {
+		out, all := make([][]int, len(e.classes)), make([]int, 0, len(e.classOf))
+		for n, c := range e.classes {
+			at := len(all)
+			all = all[:at+len(c.pods)]
+			out[n] = all[at:at:len(all)]
+		}
+		for pod, n := range e.classOf {
+			out[n] = append(out[n], pod)
+		}
+		return out
+	})
 }
 
 // blocks are all of some rule, and the addresses of nodes where a rule tells them apart.
 func (c *Cluster) blocks() (out []netip.Prefix) {
 	nodes := false
-	add := func(rules [directions][]*Rule) {
-		for _, of := range rules {
-			for _, r := range of {
+	for _, p := range c.ruled() {
+		for _, rules := range p.rules {
+			for _, r := range rules {
 				for _, p := range r.Peers {
-					nodes = nodes || p.Nodes != nil || p.Block.IsValid() && !p.Tier && !c.Profile.BlocksMatchNodes
+					nodes = nodes || c.tellsNodes(p)
 					if p.Block.IsValid() {
 						out = append(append(out, p.Block), p.Except...)
 					}
@@ -109,40 +96,25 @@ func (c *Cluster) blocks() (out []netip.Prefix) {
 			}
 		}
 	}
-	for _, p := range c.Policies {
-		add(p.Rules)
-	}
-	for _, p := range slices.Concat(c.Admin, c.Baseline) {
-		add(p.Rules)
-	}
 	if nodes {
-		for _, n := range c.Nodes {
-			for _, a := range n.Addresses {
-				out = append(out, netip.PrefixFrom(a, a.BitLen()))
-			}
-		}
+		out = append(out, c.nodeBlocks()...)
 	}
 	return out
 }
 
-// placeAddresses notes at which addresses classes are.
-func (b *builder) placeAddresses() {
-	b.unaddressed, b.several = roaring.New(), roaring.New()
-	b.byPiece, b.between = map[int]*roaring.Bitmap{}, map[[2]int]*roaring.Bitmap{}
-	for i, c := range b.classes {
-		if len(c.pieces) == 0 {
-			b.unaddressed.Add(uint32(i))
-		}
-		if len(c.pieces) > 1 {
-			b.several.Add(uint32(i))
-		}
-		for _, piece := range c.pieces {
-			if b.byPiece[piece] == nil {
-				b.byPiece[piece] = roaring.New()
-			}
-			b.byPiece[piece].Add(uint32(i))
+// tellsNodes reports whether a peer tells nodes from other addresses.
+func (c *Cluster) tellsNodes(p Peer) bool {
+	return p.Nodes != nil || p.Block.IsValid() && !p.Tier && !c.Profile.BlocksMatchNodes
+}
+
+// nodeBlocks are the addresses of nodes.
+func (c *Cluster) nodeBlocks() (out []netip.Prefix) {
+	for _, n := range c.Nodes {
+		for _, a := range n.Addresses {
+			out = append(out, netip.PrefixFrom(a, a.BitLen()))
 		}
 	}
+	return out
 }
 
 // numberOf is the number of a piece of addresses.
@@ -176,7 +148,7 @@ func (e *Engine) AddressEnd(a netip.Addr) End { return End{e.numberOf(e.addresse
 
 func (e *Engine) groupOfEnd(d Direction, of End) *group {
 	if int(of.number) >= len(e.classes) {
-		return e.open[d]
+		return e.groups[d][0]
 	}
-	return e.groupOf[d][of.number]
+	return e.groups[d][e.groupOf[d][of.number]]
 }

@@ -11,12 +11,12 @@ import (
 
 // ruleCells are what a rule is about. A named port is resolved by who receives: for
 // traffic that a class receives its own counts, and for what it sends that of each peer.
-func (b *builder) ruleCells(d Direction, class int, r *Rule) []Cell {
+func (s *scope) ruleCells(d Direction, class int, r *Rule) []Cell {
 	named := slices.ContainsFunc(r.Ports, func(p PortRule) bool { return p.Name != "" })
-	if known, ok := b.rules[r]; ok && (d == Egress || !named) {
+	if known, ok := s.rules[r]; ok && (d == Egress || !named) {
 		return known
 	}
-	peers := b.peers(class, r)
+	peers := s.peers(class, r)
 	var out []Cell
 	numbered := Ports{}
 	if r.AllPorts {
@@ -28,35 +28,35 @@ func (b *builder) ruleCells(d Direction, class int, r *Rule) []Cell {
 			numbered = numbered.Union(PortRange(p.Protocol, p.From, p.To))
 		case d == Ingress:
 			for _, protocol := range p.named() {
-				if port := b.classes[class].named[NamedPort{protocol, p.Name}]; port != 0 {
+				if port := s.classes[class].named[NamedPort{protocol, p.Name}]; port != 0 {
 					numbered = numbered.Union(OnePort(protocol, port))
 				}
 			}
 		default:
-			out = append(out, b.resolve(p, peers)...)
+			out = append(out, s.resolve(p, peers)...)
 		}
 	}
 	if !numbered.Empty() {
 		out = append(out, Cell{numbered, peers})
 	}
 	if d == Egress || !named {
-		b.rules[r] = out
+		s.rules[r] = out
 	}
 	return out
 }
 
 // resolve finds the ports of a name, of all peers that have it.
-func (b *builder) resolve(p PortRule, peers *roaring.Bitmap) []Cell {
+func (s *scope) resolve(p PortRule, peers *roaring.Bitmap) []Cell {
 	having := map[NamedPort]map[uint16]*roaring.Bitmap{}
 	var out []Cell
 	for _, protocol := range p.named() {
 		name := NamedPort{protocol, p.Name}
 		having[name] = map[uint16]*roaring.Bitmap{}
 		peers.Iterate(func(i uint32) bool {
-			if int(i) >= len(b.classes) {
+			if int(i) >= len(s.classes) {
 				return false
 			}
-			if port := b.classes[i].named[name]; port != 0 {
+			if port := s.classes[i].named[name]; port != 0 {
 				if having[name][port] == nil {
 					having[name][port] = roaring.New()
 				}
@@ -73,23 +73,27 @@ func (b *builder) resolve(p PortRule, peers *roaring.Bitmap) []Cell {
 }
 
 // peers are the other side of a rule. Those of selectors are shared, and not changed.
-func (b *builder) peers(class int, r *Rule) *roaring.Bitmap {
+func (s *scope) peers(class int, r *Rule) *roaring.Bitmap {
 	if r.AllPeers {
-		return b.everybody
+		return s.all
 	}
 	var sets []*roaring.Bitmap
 	for _, p := range r.Peers {
 		switch {
 		case p.Block.IsValid():
-			sets = append(sets, b.block(p))
+			sets = append(sets, s.block(p))
 		case p.Nodes != nil:
-			sets = append(sets, b.nodes(p.Nodes))
+			sets = append(sets, s.nodes(p.Nodes))
 		case p.Pods != nil:
-			hosts := b.cluster.Profile.SelectorsMatchHostPods && p.Labelled && !p.Tier
-			sets = append(sets, b.pods(b.classes[class].namespace, p.Namespaces, p.Pods, hosts))
+			hosts := s.Cluster.Profile.SelectorsMatchHostPods && p.Labelled && !p.Tier
+			sets = append(sets, s.peerPods(s.classes[class].namespace, p, hosts))
 		}
 	}
-	if len(sets) == 1 {
+	sets = slices.DeleteFunc(sets, (*roaring.Bitmap).IsEmpty)
+	switch len(sets) {
+	case 0:
+		return none
+	case 1:
 		return sets[0]
 	}
 	return roaring.FastOr(sets...)
@@ -97,57 +101,135 @@ func (b *builder) peers(class int, r *Rule) *roaring.Bitmap {
 
 // block are the addresses of a block and, where the profile has it so, pods and nodes at
 // them. A pod whose address is not known is at a private one.
-func (b *builder) block(p Peer) *roaring.Bitmap {
-	out := roaring.New()
-	from, to := b.addresses.within(p.Block)
-	out.AddRange(uint64(b.numberOf(from)), uint64(b.numberOf(to)))
-	for _, e := range p.Except {
-		from, to := b.addresses.within(e)
-		out.RemoveRange(uint64(b.numberOf(from)), uint64(b.numberOf(to)))
-	}
-	pods := b.at(from, to).Clone()
-	for _, e := range p.Except {
-		pods.AndNot(roaring.AndNot(b.at(b.addresses.within(e)), b.several))
-	}
-	roaring.And(pods, b.several).Iterate(func(class uint32) bool {
-		if !slices.ContainsFunc(b.classes[class].pieces, func(piece int) bool { return out.Contains(b.numberOf(piece)) }) {
-			pods.Remove(class)
-		}
-		return true
-	})
+func (s *scope) block(p Peer) *roaring.Bitmap {
+	out, pods := s.pieces(p), s.podsAt(p)
 	if p.holdsPrivate() {
-		pods.Or(b.unaddressed)
+		pods.Or(s.placed().unaddressed)
 	}
-	if !p.Tier && !b.cluster.Profile.BlocksMatchPods {
-		pods.And(b.hosts)
+	if !p.Tier && !s.Cluster.Profile.BlocksMatchPods {
+		pods.And(s.hosts)
 	}
-	if !p.Tier && !b.cluster.Profile.BlocksMatchNodes {
-		pods.AndNot(b.hosts)
-		for _, n := range b.cluster.Nodes {
+	if !p.Tier && !s.Cluster.Profile.BlocksMatchNodes {
+		pods.AndNot(s.hosts)
+		for _, n := range s.Cluster.Nodes {
 			for _, a := range n.Addresses {
-				out.Remove(b.numberOf(b.addresses.piece(a)))
+				out.Remove(s.numberOf(s.addresses.piece(a)))
 			}
 		}
 	}
-	out.Or(pods)
+	out = roaring.Or(out, pods)
+	out.RunOptimize()
 	return out
 }
 
-// at are the classes that have an address in some pieces, from the first up to, but
-// without, the last. A piece is in few different blocks, so that all of them take little.
-func (b *builder) at(from, to int) *roaring.Bitmap {
+// pieces are those of a block.
+func (s *scope) pieces(p Peer) *roaring.Bitmap {
+	out := roaring.New()
+	if s.partial {
+		for it := s.all.Iterator(); it.HasNext(); {
+			it.AdvanceIfNeeded(s.numberOf(0))
+			if it.HasNext() {
+				if n := it.Next(); p.covers(s.addresses.starts[int(n)-len(s.classes)]) {
+					out.Add(n)
+				}
+			}
+		}
+		return out
+	}
+	s.addresses.runs(p.Block, func(first, last int) { out.AddRange(uint64(s.numberOf(first)), uint64(s.numberOf(last))) })
+	for _, e := range p.Except {
+		s.addresses.runs(e, func(first, last int) { out.RemoveRange(uint64(s.numberOf(first)), uint64(s.numberOf(last))) })
+	}
+	return out
+}
+
+// podsAt are the classes of which an address is in a block: all of a piece are, or none.
+func (s *scope) podsAt(p Peer) *roaring.Bitmap {
+	covered := func(class uint32) bool {
+		return slices.ContainsFunc(s.classes[class].pieces, func(piece int) bool { return p.covers(s.addresses.starts[piece]) })
+	}
+	if s.partial {
+		out := roaring.New()
+		for _, n := range s.numbers {
+			if covered(n) {
+				out.Add(n)
+			}
+		}
+		return out
+	}
+	at := s.placed()
+	out := s.at(s.addresses.within(p.Block)).Clone()
+	for _, e := range p.Except {
+		out.AndNot(roaring.AndNot(s.at(s.addresses.within(e)), at.several))
+	}
+	roaring.And(out, at.several).Iterate(func(class uint32) bool {
+		if !covered(class) {
+			out.Remove(class)
+		}
+		return true
+	})
+	return out
+}
+
+// places say at which addresses classes are.
+type places struct {
+	// unaddressed are the classes whose addresses are not known.
+	unaddressed *roaring.Bitmap
+	byPiece     map[int]*roaring.Bitmap
+	// several are the classes with addresses in more than one piece, and between those
+	// that have some in a range of pieces.
+	several *roaring.Bitmap
+	between map[[2]int]*roaring.Bitmap
+}
+
+// placed notes at which addresses classes are, once some block asks.
+func (s *scope) placed() *places {
+	if s.places != nil {
+		return s.places
+	}
+	p := &places{unaddressed: roaring.New(), several: roaring.New(), byPiece: map[int]*roaring.Bitmap{}, between: map[[2]int]*roaring.Bitmap{}}
+	for _, n := range s.numbers {
+		pieces := s.classes[n].pieces
+		if len(pieces) == 0 {
+			p.unaddressed.Add(n)
+		}
+		if len(pieces) > 1 {
+			p.several.Add(n)
+		}
+		for _, piece := range pieces {
+			if p.byPiece[piece] == nil {
+				p.byPiece[piece] = roaring.New()
+			}
+			p.byPiece[piece].Add(n)
+		}
+	}
+	p.unaddressed.RunOptimize()
+	s.places = p
+	return p
+}
+
+// at are the classes that have an address in the pieces of some places, from the first up
+// to, but without, the last. A piece is in few different blocks, so that all of them take
+// little.
+func (s *scope) at(from, to int) *roaring.Bitmap {
 	key := [2]int{from, to}
-	if known := b.between[key]; known != nil {
+	p := s.placed()
+	if known := p.between[key]; known != nil {
 		return known
 	}
+	if len(p.byPiece) == 0 {
+		return none
+	}
 	var sets []*roaring.Bitmap
-	for piece := from; piece < to; piece++ {
-		if at := b.byPiece[piece]; at != nil {
+	for _, piece := range s.addresses.order[from:to] {
+		if at := p.byPiece[piece]; at != nil {
 			sets = append(sets, at)
 		}
 	}
-	b.between[key] = roaring.FastOr(sets...)
-	return b.between[key]
+	all := roaring.FastOr(sets...)
+	all.RunOptimize()
+	p.between[key] = all
+	return all
 }
 
 // holdsPrivate reports whether all private addresses are in the block.
@@ -159,22 +241,25 @@ func (p *Peer) holdsPrivate() bool {
 
 // nodes are the addresses of the nodes that a selector chooses, and the pods that are at
 // them, which are in their network.
-func (b *builder) nodes(s labels.Selector) *roaring.Bitmap {
+func (s *scope) nodes(of labels.Selector) *roaring.Bitmap {
 	out := roaring.New()
-	for _, n := range b.cluster.Nodes {
-		if !s.Matches(labels.Set(n.Labels)) {
+	for _, n := range s.Cluster.Nodes {
+		if !of.Matches(labels.Set(n.Labels)) {
 			continue
 		}
 		for _, a := range n.Addresses {
-			piece := b.addresses.piece(a)
-			out.Add(b.numberOf(piece))
-			if at := b.byPiece[piece]; at != nil {
+			piece := s.addresses.piece(a)
+			out.Add(s.numberOf(piece))
+			if at := s.placed().byPiece[piece]; at != nil {
 				out.Or(at)
 			}
 		}
 	}
-	if b.cluster.allNodes(s) {
-		out.Or(roaring.And(b.hosts, b.unaddressed))
+	if s.Cluster.allNodes(of) {
+		out.Or(roaring.And(s.hosts, s.placed().unaddressed))
+	}
+	if s.partial {
+		out.And(s.all)
 	}
 	return out
 }

@@ -23,17 +23,22 @@ func TestSelect(t *testing.T) {
 		c.Pods = append(c.Pods, p)
 	}
 	everything := &Policy{Namespace: "ns-0", Subject: labels.Everything(), Isolates: [directions]bool{true, true}}
-	for _, key := range []string{"app", "tier", "own"} {
-		exists, err := labels.Parse(key)
+	own := "own in ("
+	for i := range 290 {
+		own += fmt.Sprint(i, ",")
+	}
+	for _, text := range []string{"app in (x,y,z,q,)", "tier in (x,y,z,q,)", own + ")", "app", "tier"} {
+		s, err := labels.Parse(text)
 		if err != nil {
 			t.Fatal(err)
 		}
-		everything.Rules[Ingress] = append(everything.Rules[Ingress], &Rule{Peers: []Peer{{Pods: exists}}})
+		everything.Rules[Ingress] = append(everything.Rules[Ingress], &Rule{Peers: []Peer{{Pods: s}}})
 	}
 	c.Policies = []*Policy{everything}
-	b := newBuilder(c)
-	if len(b.classes) < 800 {
-		t.Fatalf("%d classes", len(b.classes))
+	e := New(c)
+	b := newScope(e, e.everybody)
+	if len(b.numbers) < 800 {
+		t.Fatalf("%d classes", len(b.numbers))
 	}
 	for range 400 {
 		chosen, of := d.pods(), d.selector("team", "none")

@@ -1,6 +1,7 @@
 package reach
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -92,26 +93,39 @@ func podMatcher(name, namespace string) (func(*Pod) bool, error) {
 }
 
 // addressSides are addresses of blocks, but for others: one for all that are in the same
-// blocks of policies, of each family.
+// blocks of policies, of each family. Blocks that hold an address lie in one another, so
+// that the innermost one tells which ones they are.
 func (e *Engine) addressSides(blocks, except []netip.Prefix) (out []Side) {
 	named := e.Cluster.blocks()
-	cuts := newAddresses(slices.Concat(named, except, blocks))
-	seen := map[string]bool{}
-	for _, first := range cuts.starts {
+	for i, b := range named {
+		named[i] = b.Masked()
+	}
+	slices.SortFunc(named, func(a, b netip.Prefix) int {
+		return cmp.Or(a.Addr().Compare(b.Addr()), cmp.Compare(a.Bits(), b.Bits()))
+	})
+	var around []netip.Prefix
+	next := 0
+	seen := map[netip.Prefix]bool{}
+	for _, first := range newAddresses(slices.Concat(named, except, blocks)).starts {
+		for ; next < len(named) && named[next].Addr().Compare(first) <= 0; next++ {
+			for len(around) > 0 && !around[len(around)-1].Contains(named[next].Addr()) {
+				around = around[:len(around)-1]
+			}
+			around = append(around, named[next])
+		}
+		for len(around) > 0 && !around[len(around)-1].Contains(first) {
+			around = around[:len(around)-1]
+		}
 		in := func(p netip.Prefix) bool { return p.Contains(first) }
 		if !slices.ContainsFunc(blocks, in) || slices.ContainsFunc(except, in) {
 			continue
 		}
-		key := []byte{byte(first.BitLen())}
-		for _, b := range named {
-			if in(b) {
-				key = append(key, 1)
-			} else {
-				key = append(key, 0)
-			}
+		key := netip.PrefixFrom(first, 0).Masked() // its family, where no block is about it
+		if len(around) > 0 {
+			key = around[len(around)-1]
 		}
-		if !seen[string(key)] {
-			seen[string(key)] = true
+		if !seen[key] {
+			seen[key] = true
 			out = append(out, Side{Address: first})
 		}
 	}
@@ -123,7 +137,7 @@ func (e *Engine) End(s Side) (End, bool) {
 	if s.Pod == nil {
 		return e.AddressEnd(s.Address), true
 	}
-	i, ok := e.podNumbers[s.Pod]
+	i, ok := e.podNumbers()[s.Pod]
 	if !ok {
 		return End{}, false
 	}
@@ -138,7 +152,7 @@ func (s Side) String() string {
 }
 
 // Between are the ports by which one side may reach another; a pod always reaches itself,
-// and a node the pods on it.
+// and a node the pods on it. Pods that are not there yet are asked about one by one.
 func (e *Engine) Between(from, to Side) Ports {
 	if isSelf(from, to) || e.Cluster.isOwnNode(from, to) {
 		return AllPorts
@@ -146,7 +160,7 @@ func (e *Engine) Between(from, to Side) Ports {
 	a, known := e.End(from)
 	b, alsoKnown := e.End(to)
 	if !known || !alsoKnown {
-		return Ports{}
+		return e.Cluster.Ports(from, to)
 	}
 	return e.Allowed(a, b)
 }

@@ -55,10 +55,13 @@ func (c *Cluster) readTiers(w *model.World) {
 		}
 	}
 	for _, tier := range [][]*TierPolicy{c.Admin, c.Baseline} {
-		slices.SortStableFunc(tier, func(a, b *TierPolicy) int {
-			return cmp.Or(cmp.Compare(a.Priority, b.Priority), strings.Compare(a.Name, b.Name))
-		})
+		slices.SortStableFunc(tier, compareTiers)
 	}
+}
+
+// compareTiers is the order in which policies of a tier are asked.
+func compareTiers(a, b *TierPolicy) int {
+	return cmp.Or(cmp.Compare(a.Priority, b.Priority), strings.Compare(a.Name, b.Name))
 }
 
 // newTierPolicy reads the policy of an object, and of which tier it is.
@@ -160,6 +163,7 @@ func newTierPods(namespaces *metav1.LabelSelector, pods *namespacedPod) (p Peer,
 	if err != nil {
 		return p, false, undefinedError{err}
 	}
+	p.chosen = selectionOf(p.Namespaces, p.Pods)
 	return p, true, nil
 }
 

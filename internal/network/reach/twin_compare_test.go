@@ -182,7 +182,7 @@ func nameOf(r RuleRef) string {
 
 // sameConnections compares the map with the answers for each pair.
 func sameConnections(t *testing.T, e *Engine) bool {
-	ends := len(e.classes) + len(e.addresses.starts)
+	ends := int(e.everybody.GetCardinality())
 	visited := 0
 	e.Connections(func(to End, from []Cell) {
 		visited++
@@ -193,7 +193,8 @@ func sameConnections(t *testing.T, e *Engine) bool {
 			}
 			seen[c.Ports.String()] = true
 		}
-		for i := range uint32(ends) {
+		for it := e.everybody.Iterator(); it.HasNext(); {
+			i := it.Next()
 			var got Ports
 			for _, c := range from {
 				if c.Peers.Contains(i) {

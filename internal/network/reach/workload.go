@@ -1,6 +1,7 @@
 package reach
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 	"strings"
@@ -38,7 +39,8 @@ func (e *Engine) Workloads() []*Workload {
 	return out
 }
 
-// Peers are ends that something is said about.
+// Peers are ends that something is said about. Flows share them: they are not to be
+// changed.
 type Peers struct {
 	Workloads []*Workload
 	// Addresses are outside the cluster.
@@ -54,61 +56,89 @@ type Flow struct {
 	From      Peers
 }
 
-// Map lists who reaches whom: of each workload, and of addresses outside of which the
-// same is true, who reaches some pod of it, and by which ports. A workload that reaches
-// itself is among them: its replicas reach one another.
+// mapper names the ends of a map.
+type mapper struct {
+	*Engine
+	workloads []*Workload
+	// ofClass are the workloads of each class.
+	ofClass [][]int
+	// known are sets that were named, by their checksums: many flows are from the same.
+	known map[uint64][]namedSet
+}
+
+type namedSet struct {
+	set   *roaring.Bitmap
+	peers Peers
+}
+
+// Map lists who reaches whom: of each workload, who reaches some pod of it, and by which
+// ports; and of addresses outside, by which ports they are reached by whom. A workload that
+// reaches itself is among them: its replicas reach one another.
 func (e *Engine) Map() []Flow {
-	workloads := e.Workloads()
-	ofClass := make([][]int, len(e.classes))
-	for i, w := range workloads {
+	m := &mapper{e, e.Workloads(), make([][]int, len(e.classes)), map[uint64][]namedSet{}}
+	for i, w := range m.workloads {
 		w.classes.Iterate(func(c uint32) bool {
-			ofClass[c] = append(ofClass[c], i)
+			m.ofClass[c] = append(m.ofClass[c], i)
 			return true
 		})
 	}
-	cells := make([][]Cell, len(workloads))
-	outside := map[string]*outsideFlow{}
-	var order []string
+	cells := make([][]Cell, len(m.workloads))
 	e.Connections(func(to End, from []Cell) {
 		if n := int(to.number); n < len(e.classes) {
-			for _, w := range ofClass[n] {
+			for _, w := range m.ofClass[n] {
 				cells[w] = append(cells[w], from...)
 			}
-			return
-		}
-		piece := int(to.number) - len(e.classes)
-		for _, c := range from {
-			key := c.Ports.String() + "\x00" + keyOf(c.Peers, uint32(len(e.classes)))
-			if outside[key] == nil {
-				outside[key] = &outsideFlow{cell: c}
-				order = append(order, key)
-			}
-			outside[key].pieces = append(outside[key].pieces, piece)
 		}
 	})
 	var out []Flow
-	for i, w := range workloads {
+	for i, w := range m.workloads {
 		if len(cells[i]) == 0 {
 			out = append(out, Flow{To: w})
 		}
-		for _, c := range join(cells[i]) {
-			out = append(out, Flow{To: w, Ports: c.Ports, From: e.peersOf(c.Peers, workloads, ofClass)})
+		for _, c := range sortCells(join(cells[i])) {
+			out = append(out, Flow{To: w, Ports: c.Ports, From: m.peers(c.Peers)})
 		}
 	}
-	for _, key := range order {
-		f := outside[key]
-		peers := e.peersOf(f.cell.Peers, workloads, ofClass)
-		if peers.Addresses = nil; len(peers.Workloads) > 0 {
-			out = append(out, Flow{Addresses: e.prefixes(f.pieces), Ports: f.cell.Ports, From: peers})
-		}
-	}
-	return out
+	return append(out, m.outside()...)
 }
 
-// outsideFlow is what the same pods may send to several pieces of addresses.
-type outsideFlow struct {
-	cell   Cell
-	pieces []int
+// outside lists who reaches addresses outside: all of which the same rules are about
+// together. By address there may be as many lists of nearly all workloads as there are
+// pieces: each namespace may have exceptions of its own.
+func (m *mapper) outside() (out []Flow) {
+	type reached struct {
+		pieces *roaring.Bitmap
+		ports  Ports
+		from   []*roaring.Bitmap
+	}
+	at := map[string]*reached{}
+	var all []*reached
+	for _, g := range m.groups[Egress] {
+		for _, c := range g.cells {
+			pieces := c.Peers.Clone()
+			pieces.RemoveRange(0, uint64(m.numberOf(0)))
+			if pieces.IsEmpty() {
+				continue
+			}
+			key := c.Ports.String() + "\x00" + keyOf(pieces, 1<<32-1)
+			if at[key] == nil {
+				at[key] = &reached{pieces: pieces, ports: c.Ports}
+				all = append(all, at[key])
+			}
+			at[key].from = append(at[key].from, g.members)
+		}
+	}
+	for _, r := range all {
+		if from := m.peers(roaring.FastOr(r.from...)); len(from.Workloads) > 0 {
+			out = append(out, Flow{Addresses: m.prefixes(r.pieces), Ports: r.ports, From: Peers{Workloads: from.Workloads}})
+		}
+	}
+	slices.SortFunc(out, func(a, b Flow) int {
+		return cmp.Or(slices.CompareFunc(a.Addresses, b.Addresses, func(a, b netip.Prefix) int {
+			return cmp.Or(a.Addr().Compare(b.Addr()), cmp.Compare(a.Bits(), b.Bits()))
+		}), a.Ports.compare(b.Ports))
+	})
+	return out
 }
 
 // keyOf tells sets of classes apart.
@@ -120,34 +150,40 @@ func keyOf(b *roaring.Bitmap, classes uint32) string {
 	return string(text)
 }
 
-// peersOf names the workloads of which some pod is in a set, and its addresses.
-func (e *Engine) peersOf(b *roaring.Bitmap, workloads []*Workload, ofClass [][]int) (out Peers) {
-	seen := make([]bool, len(workloads))
-	var pieces []int
-	b.Iterate(func(n uint32) bool {
-		if int(n) >= len(e.classes) {
-			pieces = append(pieces, int(n)-len(e.classes))
-			return true
-		}
-		for _, w := range ofClass[n] {
-			seen[w] = true
-		}
-		return true
-	})
-	for i, w := range workloads {
-		if seen[i] {
-			out.Workloads = append(out.Workloads, w)
+// peers names the workloads of which some pod is in a set, and its addresses. Sets that are
+// the same share them.
+func (m *mapper) peers(set *roaring.Bitmap) (out Peers) {
+	sum := set.Checksum()
+	for _, n := range m.known[sum] {
+		if n.set.Equals(set) {
+			return n.peers
 		}
 	}
-	out.Addresses = e.prefixes(pieces)
+	var numbers []int
+	pieces := roaring.New()
+	for first, after := range set.Ranges() {
+		for n := uint64(first); n < after; n++ {
+			if n >= uint64(len(m.classes)) {
+				pieces.AddRange(n, after)
+				break
+			}
+			numbers = append(numbers, m.ofClass[n]...)
+		}
+	}
+	slices.Sort(numbers)
+	for _, i := range slices.Compact(numbers) {
+		out.Workloads = append(out.Workloads, m.workloads[i])
+	}
+	out.Addresses = m.prefixes(pieces)
+	m.known[sum] = append(m.known[sum], namedSet{set, out})
 	return out
 }
 
 // prefixes are pieces of addresses as blocks.
-func (e *Engine) prefixes(pieces []int) []netip.Prefix {
+func (e *Engine) prefixes(pieces *roaring.Bitmap) []netip.Prefix {
 	var b netipx.IPSetBuilder
-	for _, p := range pieces {
-		b.AddRange(e.addresses.Range(p))
+	for first, after := range pieces.Ranges() {
+		e.addresses.ranges(int(first)-len(e.classes), int(after)-len(e.classes), b.AddRange)
 	}
 	set, err := b.IPSet()
 	if err != nil {
