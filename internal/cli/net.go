@@ -11,6 +11,7 @@ import (
 
 	"bulkhead.dev/bulkhead/internal/finding"
 	"bulkhead.dev/bulkhead/internal/model"
+	"bulkhead.dev/bulkhead/internal/network/entry"
 	"bulkhead.dev/bulkhead/internal/network/reach"
 	"bulkhead.dev/bulkhead/internal/report"
 )
@@ -27,7 +28,9 @@ snapshots that -f names, or of the cluster of the kubeconfig.`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(newNetMap(env), newNetCan(env), newNetCheck(env), newNetDiff(env), newNetGraph(env))
+	c.AddCommand(newNetMap(env), newNetCan(env), newNetCheck(env), newNetDiff(env), newNetGraph(env), newNetGenerate(env))
+	c.AddCommand(newNetExplain(env))
+	c.AddCommand(newNetLint(env), newNetBlast(env))
 	return c
 }
 
@@ -67,7 +70,7 @@ func (q *netInquiry) cluster(ctx context.Context, env *Env) (*reach.Cluster, *mo
 // networkWorld reads the input.
 func (q *netInquiry) networkWorld(ctx context.Context, env *Env) (*model.World, error) {
 	q.layers = []string{string(finding.LayerNetwork)}
-	return q.world(ctx, env, reach.Kinds()...)
+	return q.world(ctx, env, slices.Concat(reach.Kinds(), entry.Kinds())...)
 }
 
 // sayProblems says what counts for nothing.

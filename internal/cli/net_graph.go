@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"bulkhead.dev/bulkhead/internal/network/entry"
 	"bulkhead.dev/bulkhead/internal/network/reach"
 )
 
@@ -26,7 +27,9 @@ func newNetGraph(env *Env) *cobra.Command {
 addresses outside the cluster at the rim: on the left those that send, on the right those
 that receive. Workloads that may do and receive exactly the same are one node, which says
 who they are; --all draws each by itself. What all workloads may do is drawn once, from a
-node that stands for all of them.
+node that stands for all of them. Services that are open to outside, Ingresses and Gateways
+are nodes that lead to workloads, and who can use them is at the left: an edge tells whether
+policies let that in.
 
 The page (html) is one file that loads nothing: namespaces open and close, and an edge
 tells the rules that allow it, with file and line. The picture (svg) is for documents, dot
@@ -34,7 +37,7 @@ is for Graphviz, json for other programs.
 
 With -n only connections of a namespace are drawn, to and from others too. --compare draws
 what has changed since another state: connections and workloads that are gained, lost and
-kept.`,
+kept, without the ways in.`,
 		Example: `  # a cluster, as a page
   bulkhead net graph --output-file net.html
 
@@ -68,6 +71,7 @@ func runNetGraph(ctx context.Context, env *Env, q *netGraphFlags) error {
 	}
 	var d *reach.Difference
 	var unknown []string
+	var points *entry.Points
 	title := "Who may talk to whom"
 	parts := []reach.Part{reach.Kept}
 	if len(q.compare) > 0 {
@@ -82,13 +86,17 @@ func runNetGraph(ctx context.Context, env *Env, q *netGraphFlags) error {
 			return err
 		}
 		e := reach.New(c)
-		d, unknown = reach.Compare(e, e), unread(c, w)
+		points = entry.New(w, e)
+		d, unknown = reach.Compare(e, e), append(unread(c, w), unreadEntries(points)...)
 	}
 	if q.in != "" {
 		title += ": namespace " + q.in
+		if points != nil {
+			points = pointsIn(points, q.in)
+		}
 	}
 	n := newNetDrawing(d, title)
-	n.namespace, n.single = q.in, q.all
+	n.namespace, n.single, n.points = q.in, q.all, points
 	n.unknown(unknown)
 	for _, part := range parts {
 		n.add(changesIn(d, part, q.in))

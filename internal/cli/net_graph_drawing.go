@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"bulkhead.dev/bulkhead/internal/graph"
+	"bulkhead.dev/bulkhead/internal/network/entry"
 	"bulkhead.dev/bulkhead/internal/network/reach"
 )
 
@@ -29,18 +30,30 @@ type netDrawing struct {
 	changes   []reach.Change
 	names     map[reach.Part]*setNames
 	namespace string
+	// points are the ways in; nil where two states are compared.
+	points *entry.Points
 	// single draws each workload by itself.
 	single bool
 
 	groups reach.Groups
 	known  map[string]bool
+	// apart are workloads that are drawn by themselves.
+	apart map[string]bool
+	// drawn are the nodes of workloads, by their names.
+	drawn map[string]drawnNode
 	// explained counts the edges.
 	explained int
 }
 
+// drawnNode is a node, and whether it stands for several workloads.
+type drawnNode struct {
+	id    string
+	group bool
+}
+
 func newNetDrawing(d *reach.Difference, title string) *netDrawing {
 	before, after := newSetNames(d.Before.Workloads()), newSetNames(d.After.Workloads())
-	return &netDrawing{d: d, known: map[string]bool{}, names: map[reach.Part]*setNames{reach.Gained: after, reach.Lost: before, reach.Kept: after},
+	return &netDrawing{d: d, known: map[string]bool{}, drawn: map[string]drawnNode{}, names: map[reach.Part]*setNames{reach.Gained: after, reach.Lost: before, reach.Kept: after},
 		Drawing: graph.Drawing{
 			Title:       title,
 			Description: "Workloads alike may do and receive the same. Addresses outside are on the left and right.",
@@ -77,7 +90,7 @@ func (n *netDrawing) picture() *graph.Drawing {
 		n.changes = n.changes[:maxDrawn]
 		n.Notes = append(n.Notes, fmt.Sprintf("%d more kinds of connections are not drawn: ask for one namespace.", more))
 	}
-	n.groups = n.d.Groups(n.changes)
+	n.groups, n.apart = n.d.Groups(n.changes), apart(n.points)
 	for _, g := range n.groups.Workloads {
 		if n.namespace == "" || n.isIn(g) {
 			n.drawGroup(g)
@@ -85,6 +98,9 @@ func (n *netDrawing) picture() *graph.Drawing {
 	}
 	for _, f := range n.fans() {
 		n.drawFan(f)
+	}
+	if n.points != nil {
+		n.drawWays(n.points, n.d.After.Cluster)
 	}
 	if n.explained > maxEdgesExplained {
 		n.Notes = append(n.Notes, fmt.Sprintf("Of %d edges the first %d tell their rules.", n.explained, maxEdgesExplained))
@@ -136,18 +152,45 @@ func (n *netDrawing) drawGroup(g reach.Set) (out []netEnd) {
 	} else if !after {
 		state = graph.Removed
 	}
-	if n.single || len(all) == 1 {
-		for _, w := range all {
-			id := n.draw(graph.Node{ID: key("workload", w.Namespace, w.Kind, w.Name), Label: w.Name, Kind: "workload", Compartment: n.place(w.Namespace), State: state,
-				Details: []graph.Detail{{Name: w.Kind, Value: w.Name}, {Name: "Namespace", Value: w.Namespace}, {Name: "Pods", Value: podCount(w)}}})
-			out = append(out, netEnd{id: id, set: g})
-		}
+	alone, rest := n.split(all)
+	for _, w := range alone {
+		id := n.draw(graph.Node{ID: key("workload", w.Namespace, w.Kind, w.Name), Label: w.Name, Kind: "workload", Compartment: n.place(w.Namespace), State: state,
+			Details: []graph.Detail{{Name: w.Kind, Value: w.Name}, {Name: "Namespace", Value: w.Namespace}, {Name: "Pods", Value: podCount(w)}}})
+		n.drawn[w.String()] = drawnNode{id, false}
+		out = append(out, netEnd{id: id, set: g})
+	}
+	if len(rest) == 0 {
 		return out
 	}
-	label := fmt.Sprintf("%s +%d", all[0].Name, len(all)-1)
-	id := n.draw(graph.Node{ID: key("group", all[0].Namespace, all[0].Kind, all[0].Name), Label: label, Kind: "group", Compartment: n.place(all[0].Namespace), State: state,
-		Details: []graph.Detail{{Name: plural(len(all), "workload", "workloads"), Value: workloadList(all)}, {Name: "Namespace", Value: all[0].Namespace}}})
-	return []netEnd{{id: id, set: g}}
+	label := fmt.Sprintf("%s +%d", rest[0].Name, len(rest)-1)
+	id := n.draw(graph.Node{ID: key("group", rest[0].Namespace, rest[0].Kind, rest[0].Name), Label: label, Kind: "group", Compartment: n.place(rest[0].Namespace), State: state,
+		Details: []graph.Detail{{Name: plural(len(rest), "workload", "workloads"), Value: workloadList(rest)}, {Name: "Namespace", Value: rest[0].Namespace}}})
+	for _, w := range rest {
+		n.drawn[w.String()] = drawnNode{id, true}
+	}
+	return append(out, netEnd{id: id, set: g})
+}
+
+// split says which workloads of a group are drawn by themselves: those that ways in lead
+// to, unless that were many.
+func (n *netDrawing) split(all []*reach.Workload) (alone, rest []*reach.Workload) {
+	if n.single {
+		return all, nil
+	}
+	for _, w := range all {
+		if n.apart[w.String()] {
+			alone = append(alone, w)
+		} else {
+			rest = append(rest, w)
+		}
+	}
+	if len(alone) > maxApart {
+		alone, rest = nil, all
+	}
+	if len(rest) == 1 {
+		return all, nil
+	}
+	return alone, rest
 }
 
 func podCount(w *reach.Workload) string { return fmt.Sprint(len(w.Pods)) }

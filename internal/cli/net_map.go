@@ -13,16 +13,19 @@ import (
 	"github.com/spf13/cobra"
 
 	"bulkhead.dev/bulkhead/internal/finding"
+	"bulkhead.dev/bulkhead/internal/network/entry"
 	"bulkhead.dev/bulkhead/internal/network/reach"
 	"bulkhead.dev/bulkhead/internal/report"
 )
 
-// netMapFormats are the forms of the map: wide names every peer.
-var netMapFormats = []string{"table", "wide", "json", "yaml", "csv", "md"}
+// netMapFormats are the forms of the map: wide names every peer, and the last three are
+// those of net graph.
+var netMapFormats = []string{"table", "wide", "json", "yaml", "csv", "md", "dot", "svg", "html"}
 
 func newNetMap(env *Env) *cobra.Command {
 	q := &netInquiry{}
 	q.forms = netMapFormats
+	exposure := false
 	c := &cobra.Command{
 		Use:   "map",
 		Short: "List all connections that are allowed",
@@ -31,32 +34,51 @@ by whom, and which addresses outside the cluster are reached by whom. Replicas o
 workload that may reach one another stand in its own line.
 
 The table says "everybody" and "all of NAMESPACE" where that is so; -o wide names every
-workload and block of addresses, and -o csv has a line for every pair.`,
+workload and block of addresses, and -o csv has a line for every pair.
+
+A second table lists the ways in: Services, Ingresses, Gateways and ports of nodes, the
+workloads and ports that they lead to, from where they can be used, and whether policies
+let that in. -o wide has Services that only the cluster reaches as well, and where each is
+written, its hosts, and what is not known. What leads nowhere is listed last.
+
+-o dot, svg and html draw the map, as net graph does.`,
 		Example: `  bulkhead net map
   bulkhead net map -f deploy/ -o csv
-  bulkhead net map -n shop`,
+  bulkhead net map -n shop -o wide
+  bulkhead net map -f deploy/ -o html --output-file net.html`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return q.toFile(env, func(env *Env) error { return runNetMap(c.Context(), env, q) })
+			run := runNetMap
+			if exposure {
+				run = runNetExposure
+			}
+			return q.toFile(env, func(env *Env) error { return run(c.Context(), env, q) })
 		},
 	}
 	addNetFlags(c.Flags(), q)
+	c.Flags().BoolVar(&exposure, "exposure", false, "list instead which pods that do not exist yet could reach each workload: by their labels, in the namespaces that there are and in new ones")
 	return c
 }
 
 func runNetMap(ctx context.Context, env *Env, q *netInquiry) error {
+	if q.drawn() {
+		return runNetGraph(ctx, env, &netGraphFlags{netInquiry: *q})
+	}
 	c, w, err := q.cluster(ctx, env)
 	if err != nil {
 		return err
 	}
 	e := reach.New(c)
 	flows := e.Map()
+	points := entry.New(w, e)
+	why := append(unread(c, w), unreadEntries(points)...)
 	if q.in != "" {
 		flows = slices.DeleteFunc(flows, func(f reach.Flow) bool {
 			return (f.To == nil || f.To.Namespace != q.in) && !slices.ContainsFunc(f.From.Workloads, func(w *reach.Workload) bool { return w.Namespace == q.in })
 		})
+		points = pointsIn(points, q.in)
 	}
-	m := netMap{flows, e.Workloads()}
+	m := netMap{flows, e.Workloads(), c, points}
 	switch q.format {
 	case "table", "wide":
 		err = m.table(env.Stdout, q.format == "wide")
@@ -67,7 +89,7 @@ func runNetMap(ctx context.Context, env *Env, q *netInquiry) error {
 	default:
 		err = answer(env.Stdout, q.format, m.json())
 	}
-	if why := unread(c, w); err == nil && len(why) > 0 {
+	if err == nil && len(why) > 0 {
 		return no(strings.Join(why, "; "))
 	}
 	return err
@@ -77,6 +99,8 @@ func runNetMap(ctx context.Context, env *Env, q *netInquiry) error {
 type netMap struct {
 	flows     []reach.Flow
 	workloads []*reach.Workload
+	cluster   *reach.Cluster
+	points    *entry.Points
 }
 
 // to names who is reached.
@@ -162,7 +186,10 @@ func (m netMap) table(w io.Writer, wide bool) error {
 		}
 		fmt.Fprintf(t, "%s\t%s\t%s\n", report.Printable(to(f)), f.Ports, report.Printable(from))
 	}
-	return t.Flush()
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	return m.writeWays(w, wide)
 }
 
 // everyPeer names everybody who reaches.
@@ -178,7 +205,7 @@ func everyPeer(f reach.Flow) (out []string) {
 
 func (m netMap) csv(w io.Writer) error {
 	out := csv.NewWriter(w)
-	if err := out.Write([]string{"from", "to", "ports"}); err != nil {
+	if err := out.Write([]string{"from", "to", "ports", "way", "verdict"}); err != nil {
 		return err
 	}
 	for _, f := range m.flows {
@@ -191,10 +218,15 @@ func (m netMap) csv(w io.Writer) error {
 		}
 		for _, target := range targets {
 			for _, from := range everyPeer(f) {
-				if err := out.Write([]string{report.Printable(from), report.Printable(target), f.Ports.String()}); err != nil {
+				if err := out.Write([]string{report.Printable(from), report.Printable(target), f.Ports.String(), "", entry.Allowed.String()}); err != nil {
 					return err
 				}
 			}
+		}
+	}
+	for _, r := range m.ways(false) {
+		if err := out.Write([]string{report.Printable(r.source), report.Printable(r.to), r.portsText(), report.Printable(r.way), r.verdict.String()}); err != nil {
+			return err
 		}
 	}
 	out.Flush()
@@ -207,6 +239,7 @@ func (m netMap) markdown(w io.Writer) error {
 	for _, f := range m.flows {
 		fmt.Fprintf(&out, "| %s | %s | %s |\n", markdown(to(f)), f.Ports, markdown(m.from(f)))
 	}
+	m.markdownWays(&out)
 	_, err := io.WriteString(w, out.String())
 	return err
 }
@@ -223,6 +256,10 @@ type netMapJSON struct {
 	APIVersion string     `json:"apiVersion"`
 	Kind       string     `json:"kind"`
 	Flows      []flowJSON `json:"flows"`
+	// Entries are the ways in.
+	Entries []entryJSON `json:"entries"`
+	// Dangling lead nowhere.
+	Dangling []danglingJSON `json:"dangling,omitempty"`
 }
 
 func (m netMap) json() netMapJSON {
@@ -243,5 +280,6 @@ func (m netMap) json() netMapJSON {
 		}
 		out.Flows = append(out.Flows, one)
 	}
+	out.Entries, out.Dangling = m.entriesJSON()
 	return out
 }
