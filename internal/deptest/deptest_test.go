@@ -34,7 +34,7 @@ var rules = []rule{
 	{"workload", domain, renderers, "a domain imports no other: what it needs of one is an argument"},
 	{"rbac", domain, renderers, "a domain imports no other: what it needs of one is an argument"},
 	{"persona", append([]string{"rbac", "form"}, domain...), renderers, "it joins what an organisation says with what roles allow; files are read by who asks"},
-	{"network", append([]string{"network/reach", "network/entry"}, domain...), renderers, "a domain imports no other: what it needs of one is an argument"},
+	{"network", append([]string{"network/reach", "network/entry", "network/intent"}, domain...), renderers, "a domain imports no other: what it needs of one is an argument"},
 	{"network/reach", []string{"finding", "model"}, clients, "it answers questions about a world and knows no control"},
 	{"network/entry", []string{"finding", "model", "network/reach"}, clients, "it says what leads into a cluster and knows no control"},
 	{"network/generate", []string{"finding", "model", "form", "network/reach", "network/entry", "network/intent"}, clients, "it writes policies of what it is handed; files are read by who asks"},

@@ -3,6 +3,7 @@ package network
 import (
 	"bulkhead.dev/bulkhead/internal/check"
 	"bulkhead.dev/bulkhead/internal/finding"
+	"bulkhead.dev/bulkhead/internal/network/reach"
 )
 
 var defaultDenyEgress = check.Control{
@@ -14,9 +15,10 @@ var defaultDenyEgress = check.Control{
 			"and beside it one policy for each connection that is wanted.",
 		FixSafety: finding.FixManual,
 	},
-	FixNote: "Decide which connections the pods need; the policies that allow them have to be there first.",
-	Needs:   defaultDenyNeeds,
-	World:   judgeDefaultDeny(egress),
+	Subsumes: []string{"no-metadata-access", "no-node-access", "no-open-internet-egress", "no-half-isolated-namespaces"},
+	FixNote:  "Decide which connections the pods need; the policies that allow them have to be there first.",
+	Needs:    defaultDenyNeeds,
+	World:    judgeDefaultDeny(reach.Egress),
 	Examples: check.Examples{
 		Bad: []string{`# Without policyTypes a policy without egress rules is about ingress alone.
 apiVersion: v1

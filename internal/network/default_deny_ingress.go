@@ -3,6 +3,7 @@ package network
 import (
 	"bulkhead.dev/bulkhead/internal/check"
 	"bulkhead.dev/bulkhead/internal/finding"
+	"bulkhead.dev/bulkhead/internal/network/reach"
 )
 
 var defaultDenyIngress = check.Control{
@@ -14,9 +15,10 @@ var defaultDenyIngress = check.Control{
 			"and beside it one policy for each connection that is wanted.",
 		FixSafety: finding.FixManual,
 	},
-	FixNote: "Decide which connections the pods need; the policies that allow them have to be there first.",
-	Needs:   defaultDenyNeeds,
-	World:   judgeDefaultDeny(ingress),
+	Subsumes: []string{"no-half-isolated-namespaces"},
+	FixNote:  "Decide which connections the pods need; the policies that allow them have to be there first.",
+	Needs:    defaultDenyNeeds,
+	World:    judgeDefaultDeny(reach.Ingress),
 	Examples: check.Examples{
 		Bad: []string{`apiVersion: v1
 kind: Namespace

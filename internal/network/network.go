@@ -24,7 +24,16 @@ func Controls() ([]*check.Control, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, c := range []check.Control{defaultDenyIngress, defaultDenyEgress, distinguishableWorkloads, gatewayTLS, networkPolicySelectsPods} {
+	for _, c := range append([]check.Control{
+		defaultDenyIngress,
+		defaultDenyEgress,
+		distinguishableWorkloads,
+		gatewayTLS,
+		limitedBlastRadius,
+		noExposedWorkloads,
+		noNodeAccess,
+		noOpenInternetEgress,
+	}, lints...) {
 		controls = append(controls, &c)
 	}
 	return controls, nil

@@ -2,7 +2,6 @@ package network
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 
 	"k8s.io/apimachinery/pkg/labels"
@@ -10,33 +9,55 @@ import (
 	"bulkhead.dev/bulkhead/internal/check"
 	"bulkhead.dev/bulkhead/internal/finding"
 	"bulkhead.dev/bulkhead/internal/model"
+	"bulkhead.dev/bulkhead/internal/network/reach"
 )
 
 func judgeSelectsPods(in *check.Input) []check.Judgement {
-	var out []check.Judgement
-	byNamespace := policies.Of(in.World)
-	for _, ns := range slices.Sorted(maps.Keys(byNamespace)) {
-		for _, p := range byNamespace[ns] {
-			out = append(out, judgeSelector(in.World, ns, p))
-		}
-	}
-	return out
+	return append(eachPolicy(judgeSelector)(in), eachTierPolicy(judgeSubject)(in)...)
 }
 
-func judgeSelector(w *model.World, namespace string, p *policy) check.Judgement {
-	selects := func(l workload) bool { return p.selector.Matches(labels.Set(l.labels)) }
+func judgeSelector(w *model.World, p *reach.Policy) check.Judgement {
+	selects := func(l workload) bool { return p.Subject.Matches(labels.Set(l.labels)) }
+	ns := p.Namespace
 	switch {
-	case p.problem != "":
-		return check.Unobserved(p.object, "%s", p.problem)
-	case !fewEnough(policies.Of(w)[namespace], workloads.Of(w)[namespace]):
-		return check.Unobserved(p.object, "namespace %s has too many policies and workloads to compare them all", namespace)
-	case p.selectsAll() || slices.ContainsFunc(workloads.Of(w)[namespace], selects):
-		return check.Passed(p.object)
-	case !w.Closed(namespace) || unknownMakers.Of(w)[namespace] || !w.Live && usesPlatformLabels(p.selector):
-		return check.Inapplicable(p.object)
+	case len(policies.Of(w)[ns])*len(workloads.Of(w)[ns]) > maxComparisons:
+		return check.Unobserved(p.Object, "namespace %s has too many policies and workloads to compare them all", ns)
+	case p.Subject.Empty() || slices.ContainsFunc(workloads.Of(w)[ns], selects):
+		return check.Passed(p.Object)
+	case !w.Closed(ns) || unknownMakers.Of(w)[ns] || !w.Live && usesPlatformLabels(p.Subject):
+		return check.Inapplicable(p.Object)
 	}
-	return check.Failed(p.object, check.Violation{Path: model.Path(nil).Keys("spec", "podSelector"),
-		Detail: fmt.Sprintf("no pod of namespace %s matches %s", namespace, p.selector)})
+	return check.Failed(p.Object, check.Violation{Path: model.Path(nil).Keys("spec", "podSelector"),
+		Detail: fmt.Sprintf("no pod of namespace %s matches %s", ns, p.Subject)})
+}
+
+// judgeSubject judges a policy over namespaces. One that is about all pods of some
+// namespaces is about those of tomorrow too.
+func judgeSubject(w *model.World, p *reach.TierPolicy) check.Judgement {
+	c := clusters.Of(w)
+	some, unread := false, false
+	if (len(c.Admin)+len(c.Baseline))*len(c.Pods) > 5*maxComparisons {
+		return check.Unobserved(p.Object, "there are too many policies and pods to compare them all")
+	}
+	for _, ns := range c.Namespaces {
+		if !p.Namespaces.Matches(labels.Set(ns.Labels)) {
+			unread = unread || mayMatch(p.Namespaces, ns)
+			continue
+		}
+		some = true
+		if p.Pods.Empty() || slices.ContainsFunc(workloads.Of(w)[ns.Name], func(l workload) bool { return p.Pods.Matches(labels.Set(l.labels)) }) {
+			return check.Passed(p.Object)
+		}
+		unread = unread || unknownMakers.Of(w)[ns.Name]
+	}
+	if !w.Closed("") || unread || !w.Live && usesPlatformLabels(p.Pods) {
+		return check.Inapplicable(p.Object)
+	}
+	detail := fmt.Sprintf("no pod matches %s in the namespaces that it is about", p.Pods)
+	if !some {
+		detail = "no namespace matches " + p.Namespaces.String()
+	}
+	return check.Failed(p.Object, check.Violation{Path: model.Path(nil).Keys("spec", "subject"), Detail: detail})
 }
 
 // unknownMakers are namespaces of files with custom resources: what pods their
@@ -68,7 +89,7 @@ var networkPolicySelectsPods = check.Control{
 		FixSafety: finding.FixManual,
 	},
 	FixNote: "Decide which pods were meant.",
-	Needs: slices.Concat([]model.GroupKind{networkPolicyKind}, []model.GroupKind{{Kind: "Pod"}, {Kind: "ReplicationController"}, {Group: "apps", Kind: "Deployment"},
+	Needs: slices.Concat([]model.GroupKind{networkPolicyKind, namespaceKind}, clusterPolicyKinds, []model.GroupKind{{Kind: "Pod"}, {Kind: "ReplicationController"}, {Group: "apps", Kind: "Deployment"},
 		{Group: "apps", Kind: "ReplicaSet"}, {Group: "apps", Kind: "StatefulSet"}, {Group: "apps", Kind: "DaemonSet"}, {Group: "batch", Kind: "Job"}, {Group: "batch", Kind: "CronJob"}}),
 	World: judgeSelectsPods,
 	Examples: check.Examples{

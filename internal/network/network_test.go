@@ -9,15 +9,21 @@ import (
 	"bulkhead.dev/bulkhead/internal/check"
 	"bulkhead.dev/bulkhead/internal/load/manifest"
 	"bulkhead.dev/bulkhead/internal/model"
+	"bulkhead.dev/bulkhead/internal/network/reach"
 )
 
 func world(t *testing.T, text string, o model.WorldOptions) *model.World {
 	t.Helper()
+	return model.NewWorld(decoded(t, text), o)
+}
+
+func decoded(tb testing.TB, text string) []*model.Object {
+	tb.Helper()
 	file := manifest.NewDecoder().Decode(model.Source{File: "test.yaml"}, []byte(text))
 	for _, p := range file.Problems {
-		t.Fatalf("line %d: %s", p.Location.Line, p.Message)
+		tb.Fatalf("line %d: %s", p.Location.Line, p.Message)
 	}
-	return model.NewWorld(file.Objects, o)
+	return file.Objects
 }
 
 // verdicts writes what a control says of each object in one line.
@@ -132,15 +138,15 @@ func TestDefaultDeny(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			w := world(t, test.text, test.options)
-			compare(t, verdicts(t, judgeDefaultDeny(ingress), w), "Namespace/shop "+test.ingress)
-			compare(t, verdicts(t, judgeDefaultDeny(egress), w), "Namespace/shop "+test.egress)
+			compare(t, verdicts(t, judgeDefaultDeny(reach.Ingress), w), "Namespace/shop "+test.ingress)
+			compare(t, verdicts(t, judgeDefaultDeny(reach.Egress), w), "Namespace/shop "+test.egress)
 		})
 	}
 }
 
 func TestOpenWorld(t *testing.T) {
 	w := world(t, deployment("a", "app: a")+networkPolicy("b", "podSelector: {matchLabels: {app: b}}"), model.WorldOptions{})
-	compare(t, verdicts(t, judgeDefaultDeny(ingress), w))
+	compare(t, verdicts(t, judgeDefaultDeny(reach.Ingress), w))
 	compare(t, verdicts(t, judgeSelectsPods, w), "shop/NetworkPolicy/b not-applicable")
 }
 

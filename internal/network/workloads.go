@@ -50,12 +50,6 @@ var workloads = model.NewFact(func(w *model.World) map[string][]workload {
 	return out
 })
 
-// fewEnough reports whether each policy can be held against each workload in
-// little time: ten million comparisons take about a second.
-func fewEnough(policies []*policy, workloads []workload) bool {
-	return len(policies)*len(workloads) <= 10_000_000
-}
-
 // finished pods hold no traffic, and their addresses go to others.
 func finished(o *model.Object) bool {
 	return o.Kind == "Pod" && o.Ended()
