@@ -52,6 +52,8 @@ type Assertion struct {
 	// Order are the tiers from the top; Within says that traffic inside of one may be.
 	Order  []Ends
 	Within bool
+	// Future says that it is to be true of pods that do not exist yet as well.
+	Future bool
 	At     *finding.Location
 }
 
@@ -90,4 +92,15 @@ type Counterexample struct {
 	Breaks string
 	// Doubts say why it may be none.
 	Doubts []string
+	// Future is there where one of the ends does not exist yet: it has the cluster in which
+	// they would.
+	Future *reach.FutureTraffic
+}
+
+// Names are the two ends; one that does not exist yet is named as net can reads it.
+func (x *Counterexample) Names() (from, to string) {
+	if x.Future != nil {
+		return x.Future.Describe(x.From), x.Future.Describe(x.To)
+	}
+	return x.From.String(), x.To.String()
 }

@@ -19,14 +19,16 @@ import (
 func Parse(o *model.Object, namespace string) ([]*Assertion, error) {
 	r := &reader{object: o}
 	var out []*Assertion
-	if spec := r.header("namespace", "assertions"); spec != nil {
+	if spec := r.header("namespace", "future", "assertions"); spec != nil {
 		at := model.Path{model.Key("spec")}
 		if spec["namespace"] != nil {
 			namespace = r.label(at.Keys("namespace"), spec["namespace"])
 		}
+		future := r.flag(at.Keys("future"), spec["future"])
 		list := r.items(at.Keys("assertions"), spec["assertions"], maxAssertions)
 		for i, item := range list {
 			if a := r.assertion(at.Keys("assertions").Append(model.Index(i)), item, namespace); a != nil {
+				a.Future = a.Future || future && a.Form != DNS
 				out = append(out, a)
 			}
 		}
@@ -48,7 +50,7 @@ func formNames() (out []string) {
 }
 
 func (r *reader) assertion(at model.Path, v any, namespace string) *Assertion {
-	m := r.fields(at, v, append([]string{"name", "namespace"}, formNames()...)...)
+	m := r.fields(at, v, append([]string{"name", "namespace", "future"}, formNames()...)...)
 	if m == nil {
 		return nil
 	}
@@ -67,6 +69,9 @@ func (r *reader) assertion(at model.Path, v any, namespace string) *Assertion {
 		return nil
 	}
 	a.Form = forms[0]
+	if a.Future = r.flag(at.Keys("future"), m["future"]); a.Future && a.Form == DNS {
+		r.fail(at.Keys("future"), "is not for dns: it is proven for the pods that there are")
+	}
 	r.content(a, at.Keys(string(a.Form)), m[string(a.Form)])
 	if a.Name = a.summary(); m["name"] != nil {
 		a.Name = r.text(at.Keys("name"), m["name"], "leave it out, or say in words what is to be true")

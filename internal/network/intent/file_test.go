@@ -36,6 +36,8 @@ func TestWrongFiles(t *testing.T) {
 		{"{isolated: A_b}", "at most 63 lower-case letters", true},
 		{"{tiers: [app=a]}", "needs two tiers or more", true},
 		{"{dns: sometimes}", "must be always", true},
+		{"{dns: always, future: true}", "future is not for dns", true},
+		{"{isolated: a, future: maybe}", "must be true or false", true},
 		{"{internetOnlyBy: 3}", "must be a string", true},
 	} {
 		_, err := parse(t, start+c.assertion)
@@ -51,7 +53,7 @@ func TestWrongFiles(t *testing.T) {
 // TestExample: it is read, and is what the schema says.
 func TestExample(t *testing.T) {
 	all, err := parse(t, Example)
-	if err != nil || len(all) != len(Forms) {
+	if err != nil || len(all) != len(Forms)+1 {
 		t.Errorf("%d assertions, %v", len(all), err)
 	}
 	if err := bySchema(t, Example); err != nil {

@@ -91,6 +91,9 @@ func (c *checker) assertion(a *Assertion) Result {
 		r.Verdict, r.Why, r.Counterexamples = Unknown, unknown.why, unknown.examples
 	}
 	r.Why = unique(r.Why)
+	if a.Future && r.Verdict != Refuted {
+		c.foresee(a, &r)
+	}
 	return r
 }
 

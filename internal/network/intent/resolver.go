@@ -22,6 +22,9 @@ var resolverNames = map[string][]string{
 
 const dnsPort = 53
 
+// ErrNoResolver says that no pod of a resolver is in the input.
+var ErrNoResolver = errors.New("no resolver is seen: there is no Service kube-system/kube-dns with pods, and no pod with k8s-app=kube-dns in kube-system; give its manifests with -f, or ask the cluster")
+
 // dns are claims that all pods reach each pod behind the resolver's Service, by the ports
 // that the Service sends them to. Pods in the network of their node are left out: they use
 // the resolver of the node.
@@ -35,32 +38,34 @@ func (c *checker) dns(a *Assertion) ([]claim, error) {
 	if from.empty() {
 		return nil, fmt.Errorf("there is no pod%s", a.scope())
 	}
-	resolvers, err := c.resolvers()
+	resolvers, err := Resolvers(c.engine.Cluster, c.world)
 	if err != nil {
 		return nil, err
 	}
 	var out []claim
 	for _, r := range resolvers {
-		out = append(out, claim{all, from, set{r.pods, noAddresses()}, r.ports, "a pod does not reach the resolver"})
+		out = append(out, claim{all, from, set{r.Pods, noAddresses()}, r.Ports, "a pod does not reach the resolver"})
 	}
 	return out, nil
 }
 
-// resolver are pods that answer by the same ports.
-type resolver struct {
-	pods  *roaring.Bitmap
-	ports reach.Ports
+// Resolver are pods that answer by the same ports.
+type Resolver struct {
+	// Pods are numbers of Cluster.Pods.
+	Pods  *roaring.Bitmap
+	Ports reach.Ports
 }
 
-// resolvers are the pods behind the Service of the resolver or, where there is none, those
-// that Kubernetes labels as such.
-func (c *checker) resolvers() (out []resolver, err error) {
-	for _, o := range c.world.Kind(model.GroupKind{Kind: "Service"}) {
+// Resolvers are the pods behind the Service of the resolver or, where there is none, those
+// that Kubernetes labels as such. The cluster is that of the world. It fails with
+// ErrNoResolver where none is seen, and where the Service sends nothing by UDP or by TCP.
+func Resolvers(c *reach.Cluster, w *model.World) (out []Resolver, err error) {
+	for _, o := range w.Kind(model.GroupKind{Kind: "Service"}) {
 		selector := model.StringMap(o.Get("spec", "selector"))
 		if !slices.Contains(resolverNames[o.Namespace], o.Name) || len(selector) == 0 {
 			continue
 		}
-		for i, p := range c.engine.Cluster.Pods {
+		for i, p := range c.Pods {
 			if p.Namespace == o.Namespace && labels.SelectorFromSet(selector).Matches(labels.Set(p.Labels)) {
 				ports := servicePorts(o, p)
 				for _, protocol := range []reach.Protocol{reach.UDP, reach.TCP} {
@@ -75,24 +80,24 @@ func (c *checker) resolvers() (out []resolver, err error) {
 	if len(out) > 0 {
 		return out, nil
 	}
-	for i, p := range c.engine.Cluster.Pods {
+	for i, p := range c.Pods {
 		if p.Namespace == "kube-system" && p.Labels["k8s-app"] == "kube-dns" {
 			out = addResolver(out, i, reach.OnePort(reach.TCP, dnsPort).Union(reach.OnePort(reach.UDP, dnsPort)))
 		}
 	}
 	if len(out) == 0 {
-		return nil, errors.New("no resolver is seen: there is no Service kube-system/kube-dns with pods, and no pod with k8s-app=kube-dns in kube-system; give its manifests with -f, or ask the cluster")
+		return nil, ErrNoResolver
 	}
 	return out, nil
 }
 
-func addResolver(to []resolver, pod int, ports reach.Ports) []resolver {
-	i := slices.IndexFunc(to, func(r resolver) bool { return r.ports.Equal(ports) })
+func addResolver(to []Resolver, pod int, ports reach.Ports) []Resolver {
+	i := slices.IndexFunc(to, func(r Resolver) bool { return r.Ports.Equal(ports) })
 	if i < 0 {
 		i = len(to)
-		to = append(to, resolver{roaring.New(), ports})
+		to = append(to, Resolver{roaring.New(), ports})
 	}
-	to[i].pods.Add(uint32(pod))
+	to[i].Pods.Add(uint32(pod))
 	return to
 }
 
