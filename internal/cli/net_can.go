@@ -17,8 +17,13 @@ import (
 	"bulkhead.dev/bulkhead/internal/report"
 )
 
+// netCanFormats are the forms of an answer: wide writes changes out, pictures draw who
+// decides.
+var netCanFormats = []string{"table", "wide", "json", "yaml", "dot", "svg", "html"}
+
 func newNetCan(env *Env) *cobra.Command {
 	q := &netInquiry{}
+	q.forms = netCanFormats
 	c := &cobra.Command{
 		Use:   "can FROM TO[:PORT[/PROTOCOL]]",
 		Short: "Say whether something may talk to something else, and why",
@@ -27,18 +32,28 @@ policies let it through, or what stops it. Without a port it says by which ones.
 
 An end is NAMESPACE/NAME or NAMESPACE/KIND/NAME of a pod or workload, a NAME in the
 namespace of -n, ns/NAMESPACE for all pods of it, a label selector such as app=web, an
-address or a block of addresses, or internet. Where an end stands for several, the answer
-is yes if one of them may talk to one of the others.
+address or a block of addresses, internet, node or node/NAME. TO may be a Service,
+svc/NAMESPACE/NAME with its own port: what it leads to is asked. new:NAMESPACE/LABELS is a
+pod that does not exist yet, new:{LABELS}/LABELS one of a namespace that does not either.
+Where an end stands for several, the answer is yes if one of them may talk to one of the
+others.
+
+Then it tells the smallest change that would turn the answer: rules, policies or labels,
+each tried on a copy, with what else it opens or closes. -o wide writes them out. Without
+a port, a no has none: too much would be opened.
 
 The exit code is 0 for yes, 1 for no, and 3 where the answer is not known.`,
 		Example: `  bulkhead net can shop/web shop/db:5432
   bulkhead net can internet ns/shop -f deploy/
-  bulkhead net can app=web 169.254.169.254:80 -n shop`,
+  bulkhead net can app=web 169.254.169.254:80 -n shop
+  bulkhead net can shop/web svc/shop/db:5432 -o wide
+  bulkhead net can new:shop/app=web shop/db:5432
+  bulkhead net can shop/web shop/db:5432 -o svg --output-file why.svg`,
 		RunE: func(c *cobra.Command, args []string) error {
 			if len(args) != 2 {
 				return usageError{errors.New("name two ends, such as shop/web shop/db:5432\nSee bulkhead net can --help")}
 			}
-			return runNetCan(c.Context(), env, q, args[0], args[1])
+			return q.toFile(env, func(env *Env) error { return runNetCan(c.Context(), env, q, args[0], args[1]) })
 		},
 	}
 	addNetFlags(c.Flags(), q)
@@ -63,10 +78,14 @@ func cutPort(text string) (end string, s service, err error) {
 		s, err = parseService(port)
 		return end, s, err
 	}
-	if strings.Count(text, ":") != 1 {
+	rest, future := strings.CutPrefix(text, reach.FuturePrefix)
+	if strings.Count(rest, ":") != 1 {
 		return text, s, nil
 	}
-	end, port, _ := strings.Cut(text, ":")
+	end, port, _ := strings.Cut(rest, ":")
+	if future {
+		end = reach.FuturePrefix + end
+	}
 	s, err = parseService(port)
 	return end, s, err
 }
@@ -87,59 +106,43 @@ func parseService(text string) (s service, err error) {
 
 // pair is one end of the first kind and one of the second.
 type pair struct {
-	from, to reach.Side
-	ports    reach.Ports
+	from  reach.Side
+	to    netTarget
+	ports reach.Ports
 }
 
 // maxPairs bounds how many pairs are looked at one by one.
 const maxPairs = 1_000_000
 
 func runNetCan(ctx context.Context, env *Env, q *netInquiry, from, to string) error {
-	to, asked, err := cutPort(to)
-	if err != nil {
-		return usageError{err}
+	if err := q.pageForBrowser(env); err != nil {
+		return err
 	}
 	c, w, err := q.cluster(ctx, env)
 	if err != nil {
 		return err
 	}
-	e := reach.New(c)
-	sources, err := e.Find(from, q.in)
+	ends, err := findEnds(c, w, q.in, from, to)
 	if err != nil {
 		return err
 	}
-	targets, err := e.Find(to, q.in)
+	if len(ends.from)*len(ends.to) > maxPairs {
+		return fmt.Errorf("%d ends and %d ends are more pairs than are looked at; name fewer", len(ends.from), len(ends.to))
+	}
+	yes, no_ := ends.ask()
+	answerOf := newNetAnswer(ends, yes, no_)
+	switch {
+	case q.drawn():
+		err = q.draw(env.Stdout, answerOf.drawing())
+	case q.format == "table" || q.format == "wide":
+		err = answerOf.write(env.Stdout, q.format == "wide")
+	default:
+		err = answer(env.Stdout, q.format, answerOf)
+	}
 	if err != nil {
 		return err
 	}
-	if len(sources)*len(targets) > maxPairs {
-		return fmt.Errorf("%d ends and %d ends are more pairs than are looked at; name fewer", len(sources), len(targets))
-	}
-	var yes, no_ []pair
-	for _, a := range sources {
-		for _, b := range targets {
-			p := pair{a, b, e.Between(a, b)}
-			if asked.port != 0 && !p.ports.Contains(asked.protocol, asked.port) {
-				p.ports = reach.Ports{}
-			} else if asked.port != 0 {
-				p.ports = reach.OnePort(asked.protocol, asked.port)
-			}
-			if p.ports.Empty() {
-				no_ = append(no_, p)
-			} else {
-				yes = append(yes, p)
-			}
-		}
-	}
-	answerOf := newNetAnswer(c, asked, yes, no_)
-	if q.format != "table" {
-		if err := answer(env.Stdout, q.format, answerOf); err != nil {
-			return err
-		}
-	} else if err := answerOf.write(env.Stdout); err != nil {
-		return err
-	}
-	why := doubts(c, yes, no_)
+	why := ends.doubts(yes, no_)
 	for _, u := range w.Coverage() {
 		if len(yes) == 0 && slices.Contains(reach.Kinds(), u.GroupKind) {
 			why = append(why, fmt.Sprintf("%s could not all be read: %s", u.GroupKind, u.Reason))
@@ -154,12 +157,30 @@ func runNetCan(ctx context.Context, env *Env, q *netInquiry, from, to string) er
 	return nil
 }
 
+// ask asks all pairs: those that may talk, and those that may not.
+func (n *netEnds) ask() (yes, no []pair) {
+	for _, a := range n.from {
+		for _, b := range n.to {
+			p := pair{a, b, n.engine.Between(a, b.side)}
+			if b.asked.port != 0 {
+				p.ports = p.ports.Intersect(reach.OnePort(b.asked.protocol, b.asked.port))
+			}
+			if p.ports.Empty() {
+				no = append(no, p)
+			} else {
+				yes = append(yes, p)
+			}
+		}
+	}
+	return yes, no
+}
+
 // maxDoubted bounds for how many pairs it is asked whether the answer is known.
 const maxDoubted = 2_000
 
 // doubts says why the answer may be wrong: yes is right where it is for one pair, and no
 // where it is for all.
-func doubts(c *reach.Cluster, yes, no []pair) (why []string) {
+func (n *netEnds) doubts(yes, no []pair) (why []string) {
 	pairs := yes
 	if len(yes) == 0 {
 		pairs = no
@@ -168,7 +189,7 @@ func doubts(c *reach.Cluster, yes, no []pair) (why []string) {
 		return nil
 	}
 	for _, p := range pairs {
-		of := c.Doubts(p.from, p.to)
+		of := n.doubtsOf(p)
 		if len(yes) > 0 && len(of) == 0 {
 			return nil
 		}
@@ -179,6 +200,18 @@ func doubts(c *reach.Cluster, yes, no []pair) (why []string) {
 		}
 	}
 	return why
+}
+
+// doubtsOf are those about a pair, and about the Service that led to it.
+func (n *netEnds) doubtsOf(p pair) []string {
+	out := n.engine.Cluster.Doubts(p.from, p.to.side)
+	if p.to.behind != nil {
+		out = append(out, p.to.behind.DoubtsFrom(n.engine, p.from, p.to.target)...)
+	}
+	if to := p.to.side.Pod; n.nodes && to != nil && !to.HostNetwork && to.Node == "" && p.ports.Empty() {
+		out = append(out, fmt.Sprintf("a node always reaches the pods on it, and on which one %s runs is not known", to))
+	}
+	return out
 }
 
 // netAnswer is the answer to a question, as machines read it.
@@ -203,6 +236,12 @@ type netPairJSON struct {
 	Otherwise []string       `json:"otherwise,omitempty"`
 	Egress    *netReasonJSON `json:"egress"`
 	Ingress   *netReasonJSON `json:"ingress"`
+	// Exempt says why no policy is asked, where none is.
+	Exempt string `json:"exempt,omitempty"`
+	// SmallestChanges would turn the answer, the smallest one first.
+	SmallestChanges []netTurnJSON `json:"smallestChanges,omitempty"`
+	// why is what was explained.
+	why reach.Explanation
 }
 
 type netReasonJSON struct {
@@ -216,32 +255,72 @@ type netReasonJSON struct {
 // maxExplained bounds how many pairs are explained.
 const maxExplained = 20
 
-func newNetAnswer(c *reach.Cluster, asked service, yes, no []pair) netAnswer {
+// maxTurned bounds of how many pairs the smallest change is told.
+const maxTurned = 3
+
+func newNetAnswer(n *netEnds, yes, no []pair) netAnswer {
 	out := netAnswer{APIVersion: finding.APIVersion, Kind: "NetworkAnswer", Allowed: len(yes) > 0, PairsAsked: len(yes) + len(no), Pairs: []netPairJSON{}}
 	show := yes
 	if len(yes) == 0 {
 		show = no
 	}
+	turned := map[[2]string]bool{}
 	for _, p := range show {
 		if len(out.Pairs) == maxExplained {
 			out.more = len(show) - maxExplained
 			break
 		}
-		protocol, port := asked.protocol, asked.port
-		if port == 0 {
-			port = 1 // where nothing is allowed any port will do
-			first := true
-			p.ports.Each(func(of reach.Protocol, from, _ uint16) {
-				if first {
-					protocol, port, first = of, from, false
-				}
-			})
+		one := n.explain(p)
+		// Replicas are alike: what turns one pair of two workloads turns the others.
+		key := [2]string{p.from.String(), p.to.side.String()}
+		if !turned[key] && len(turned) < maxTurned {
+			turned[key] = true
+			one.SmallestChanges = n.turns(p)
 		}
-		x := c.Explain(p.from, p.to, protocol, port)
-		out.Pairs = append(out.Pairs, netPairJSON{From: p.from.String(), To: p.to.String(), Ports: p.ports.String(), Unknown: c.Doubts(p.from, p.to), Otherwise: c.Disagree(p.from, p.to, protocol, port),
-			Egress: newNetReason(p.from, x.Egress), Ingress: newNetReason(p.to, x.Ingress)})
+		out.Pairs = append(out.Pairs, one)
 	}
 	return out
+}
+
+// explain says why one pair may talk, or not.
+func (n *netEnds) explain(p pair) netPairJSON {
+	c, to := n.engine.Cluster, p.to.side
+	protocol, port := askedPort(p)
+	x := c.Explain(p.from, to, protocol, port)
+	out := netPairJSON{From: p.from.String(), To: to.String(), Ports: p.ports.String(), Unknown: n.doubtsOf(p), Otherwise: c.Disagree(p.from, to, protocol, port),
+		Egress: newNetReason(p.from, x.Egress), Ingress: newNetReason(to, x.Ingress), why: x}
+	switch {
+	case x.Self:
+		out.Exempt = "it does not leave the pod, and no policy is asked"
+	case x.OwnNode:
+		out.Exempt = "it is between a node and a pod on it, and no policy is asked"
+	}
+	return out
+}
+
+// askedPort is a port to explain: the one that is asked about, or the first that is allowed.
+func askedPort(p pair) (reach.Protocol, uint16) {
+	protocol, port := p.to.asked.protocol, p.to.asked.port
+	if port == 0 {
+		port = 1 // where nothing is allowed any port will do
+		first := true
+		p.ports.Each(func(of reach.Protocol, from, _ uint16) {
+			if first {
+				protocol, port, first = of, from, false
+			}
+		})
+	}
+	return protocol, port
+}
+
+// turns are the smallest changes that would turn the answer for a pair: of a no only where
+// a port is named, as a change that opens all ports is none to propose.
+func (n *netEnds) turns(p pair) []netTurnJSON {
+	ports := p.ports
+	if p.to.asked.port != 0 {
+		ports = reach.OnePort(p.to.asked.protocol, p.to.asked.port)
+	}
+	return newTurns(n.engine.Cluster.Turn(p.from, p.to.side, ports))
 }
 
 func newNetReason(side reach.Side, r reach.Reason) *netReasonJSON {
@@ -260,24 +339,13 @@ func newNetReason(side reach.Side, r reach.Reason) *netReasonJSON {
 
 // ruleText names a rule of a policy, and where it stands.
 func ruleText(r reach.RuleRef) string {
-	name, action := "", ""
-	object := (*reach.Policy)(nil)
-	if r.Policy != nil {
-		object, name = r.Policy, "NetworkPolicy "+r.Policy.Namespace+"/"+r.Policy.Name
+	if at := r.Locate(); at != nil {
+		return fmt.Sprintf("%s (%s:%d)", r, at.File, at.Line)
 	}
-	if r.Tier != nil {
-		name, action = r.Tier.Object.Kind+" "+r.Tier.Name, " ("+r.Rule.Action.String()+")"
-	}
-	text := fmt.Sprintf("%s, rule %d%s", name, r.Rule.Index+1, action)
-	if object != nil && object.Object != nil {
-		if at := object.Object.Locate(nil); at != nil {
-			text += fmt.Sprintf(" (%s:%d)", at.File, at.Line)
-		}
-	}
-	return text
+	return r.String()
 }
 
-func (a netAnswer) write(w io.Writer) error {
+func (a netAnswer) write(w io.Writer, wide bool) error {
 	var out strings.Builder
 	for i, p := range a.Pairs {
 		if i > 0 {
@@ -292,14 +360,19 @@ func (a netAnswer) write(w io.Writer) error {
 			fmt.Fprintf(&out, ", ports: %s", p.Ports)
 		}
 		out.WriteString("\n")
-		p.Egress.write(&out, "  leaves ", p.From)
-		p.Ingress.write(&out, "  enters ", p.To)
+		if p.Exempt != "" {
+			fmt.Fprintf(&out, "  %s\n", p.Exempt)
+		} else {
+			p.Egress.write(&out, "  leaves ", p.From)
+			p.Ingress.write(&out, "  enters ", p.To)
+		}
 		if len(p.Otherwise) > 0 {
 			fmt.Fprintf(&out, "  answered otherwise by %s\n", strings.Join(p.Otherwise, ", "))
 		}
 		for _, why := range p.Unknown {
 			fmt.Fprintf(&out, "  not known: %s\n", report.Printable(why))
 		}
+		writeTurns(&out, p.SmallestChanges, a.Allowed, a.PairsAsked > 1, wide)
 	}
 	if a.more > 0 {
 		fmt.Fprintf(&out, "\nand %d more pairs\n", a.more)

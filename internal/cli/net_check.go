@@ -31,6 +31,9 @@ func newNetCheck(env *Env) *cobra.Command {
 these reaches those, that a namespace is isolated. It proves each assertion for all pods
 and addresses, or shows traffic that breaks it, with the rules that let it through.
 
+With future: true, of an assertion or under spec, it is proven for all pods that may ever
+be made too, whatever their labels, in the namespaces that there are and in new ones.
+
 The exit code is 0 where all hold, 1 where one does not, 2 where a file is wrong, and 3
 where something is not known. An assertion about pods that are not there is not known.`,
 		Example: `  # start from an example
@@ -156,8 +159,13 @@ func newNetCheckJSON(c *reach.Cluster, results []intent.Result) netCheckJSON {
 	for _, r := range results {
 		one := netAssertionJSON{Name: r.Assertion.Name, Form: r.Assertion.Form, Verdict: r.Verdict, Location: r.Assertion.At, Why: r.Why, More: r.More}
 		for _, x := range r.Counterexamples {
-			why := c.Explain(x.From, x.To, x.Protocol, x.Port)
-			one.Counterexamples = append(one.Counterexamples, counterexampleJSON{x.From.String(), x.To.String(), reach.OnePort(x.Protocol, x.Port).String(), x.Ports.String(), !x.Stopped,
+			of := c
+			if x.Future != nil {
+				of = x.Future.Cluster
+			}
+			why := of.Explain(x.From, x.To, x.Protocol, x.Port)
+			from, to := x.Names()
+			one.Counterexamples = append(one.Counterexamples, counterexampleJSON{from, to, reach.OnePort(x.Protocol, x.Port).String(), x.Ports.String(), !x.Stopped,
 				x.Breaks, newNetReason(x.From, why.Egress), newNetReason(x.To, why.Ingress)})
 		}
 		switch r.Verdict {
