@@ -29,7 +29,8 @@ bench: ## whole scans beside a peer, and how they grow; figures for docs/benchma
 	go run ./test/bench -alone -runs 3 -namespaces 200,2858
 	go run ./test/bench -alone -fix -runs 3 -namespaces 200,1000
 	$(CLUSTER) exec --chdir ../.. -- go run ./test/bench/live -namespaces 50,500
-	go test -run '^$$' -bench . -benchmem ./internal/load/manifest ./internal/catalog ./internal/fix/text ./internal/rbac ./internal/graph ./internal/network/reach
+	go test -run '^$$' -bench . -benchmem ./internal/load/manifest ./internal/catalog ./internal/fix/text ./internal/rbac ./internal/graph ./internal/network/...
+	go test -run '^$$' -bench 'Update|Feed' -benchtime 500x ./internal/network/reach
 
 cluster: ## start a real control plane with the example shop in it
 	$(CLUSTER) start --load ../../examples/shop
@@ -55,7 +56,7 @@ fuzz-rbac: ## 100,000 random requests to the index of permissions and to a real 
 	BULKHEAD_RBAC_REQUESTS=$${REQUESTS:-100000} $(CLUSTER) exec --chdir ../.. -- go test -count=1 -v -run 'TestAccess$$' ./internal/rbac
 
 fuzz-net: ## 20,000 random clusters to the engine of reachability and to a plain evaluator
-	BULKHEAD_NET_CLUSTERS=$${CLUSTERS:-20000} go test -count=1 -v -timeout 60m -run 'TestTwin$$' ./internal/network/reach
+	BULKHEAD_NET_CLUSTERS=$${CLUSTERS:-20000} BULKHEAD_NET_UPDATES=$${UPDATES:-400} go test -count=1 -v -timeout 60m -run 'TestTwin$$|TestUpdate$$' ./internal/network/reach
 
 lint: ## golangci-lint with .golangci.yml
 	go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.6.0 run ./...

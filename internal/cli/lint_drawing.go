@@ -12,8 +12,8 @@ import (
 	"bulkhead.dev/bulkhead/internal/model"
 )
 
-// lintDrawing draws the roles, bindings and accounts that findings are about, each once,
-// and beside them what is wrong. A binding is a node, as it may be at fault itself.
+// lintDrawing draws the objects that findings are about, each once, and beside them what is
+// wrong. A binding is a node, as it may be at fault itself.
 type lintDrawing struct {
 	graph.Drawing
 	objects map[model.ID]*model.Object
@@ -21,15 +21,17 @@ type lintDrawing struct {
 }
 
 // drawLint draws the findings that stand.
-func drawLint(s *model.Snapshot, r *finding.Result) *graph.Drawing {
+func drawLint(title string, s *model.Snapshot, r *finding.Result) *graph.Drawing {
 	d := &lintDrawing{objects: map[model.ID]*model.Object{}, known: map[string]bool{}, Drawing: graph.Drawing{
-		Title:       "Roles and bindings that do not do what they say",
-		Description: "What is wrong is on the left, and leads to the role, binding or account that it is about.",
+		Title:       title,
+		Description: "What is wrong is on the left, and leads to what it is about.",
 		Kinds: []graph.Kind{
 			{Name: "control", Title: "What is wrong", Tone: graph.Red, Shape: graph.Hexagon, Column: -3},
 			{Name: "subject", Title: "User, group or account", Tone: graph.Blue, Shape: graph.Round, Column: -2},
 			{Name: "binding", Title: "Binding", Tone: graph.Teal, Shape: graph.Pill, Column: -1},
 			{Name: "role", Title: "Role or ClusterRole", Tone: graph.Violet, Shape: graph.Cut, Column: 1},
+			{Name: "policy", Title: "Policy", Tone: graph.Violet, Shape: graph.Cut},
+			{Name: "object", Title: "Object", Tone: graph.Blue, Shape: graph.Box},
 			{Name: "unread", Title: "Role that was not read", Tone: graph.Grey, Shape: graph.Cut, Column: 1},
 		},
 		EdgeKinds: []graph.EdgeKind{
@@ -40,9 +42,7 @@ func drawLint(s *model.Snapshot, r *finding.Result) *graph.Drawing {
 	}}
 	for _, w := range s.Worlds {
 		for _, o := range w.Objects {
-			if o.Group == rbacv1.GroupName {
-				d.objects[o.ID()] = o
-			}
+			d.objects[o.ID()] = o
 		}
 	}
 	titles := map[string]string{}
@@ -70,7 +70,11 @@ func drawLint(s *model.Snapshot, r *finding.Result) *graph.Drawing {
 
 func (d *lintDrawing) finding(f finding.Finding, title string) {
 	from := d.node(graph.Node{ID: key("control", f.Control), Label: f.Control, Kind: "control", Details: []graph.Detail{{Name: "Control", Value: title}}})
-	e := graph.Edge{From: from, To: d.object(f.Object), Kind: "finding", Label: f.Path, Details: []graph.Detail{{Name: "What is wrong", Value: f.Message}}}
+	field := f.Path
+	if field == "metadata.name" {
+		field = "" // it is the object as a whole
+	}
+	e := graph.Edge{From: from, To: d.object(f.Object), Kind: "finding", Label: field, Details: []graph.Detail{{Name: "What is wrong", Value: f.Message}}}
 	e.Details = appendPlace(e.Details, f.Location)
 	d.Edges = append(d.Edges, e)
 }
@@ -107,8 +111,14 @@ func idOf(r finding.Ref) model.ID {
 
 // nodeOf is the node of an object, in the compartment of its namespace.
 func (d *lintDrawing) nodeOf(r finding.Ref) graph.Node {
-	n := graph.Node{ID: key("object", r.Kind, r.Namespace, r.Name), Label: r.Name, Kind: "subject", Compartment: d.place(r.Namespace), Details: []graph.Detail{{Name: r.Kind, Value: r.Name}}}
+	n := graph.Node{ID: key("object", r.Kind, r.Namespace, r.Name), Label: r.Name, Kind: "object", Compartment: d.place(r.InNamespace()), Details: []graph.Detail{{Name: r.Kind, Value: r.Name}}}
 	switch {
+	case r.Kind == rbacv1.ServiceAccountKind:
+		n.Kind = "subject"
+	case strings.HasSuffix(r.Kind, "NetworkPolicy"):
+		n.Kind = "policy"
+	case r.Group != rbacv1.GroupName:
+		n.Label = r.Kind + "/" + r.Name
 	case strings.HasSuffix(r.Kind, "Binding"):
 		n.Kind = "binding"
 	case strings.HasSuffix(r.Kind, "Role"):

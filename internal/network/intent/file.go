@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
+	"bulkhead.dev/bulkhead/internal/form"
 	"bulkhead.dev/bulkhead/internal/model"
 	"bulkhead.dev/bulkhead/internal/network/reach"
 )
@@ -17,26 +18,26 @@ import (
 // Parse reads an object of Kind, of which namespace is asked where it says none. The error
 // says all that is wrong with it, a line for each, with file and line.
 func Parse(o *model.Object, namespace string) ([]*Assertion, error) {
-	r := &reader{object: o}
+	r := &reader{form.Reader{Object: o}}
 	var out []*Assertion
 	if spec := r.header("namespace", "future", "assertions"); spec != nil {
 		at := model.Path{model.Key("spec")}
 		if spec["namespace"] != nil {
 			namespace = r.label(at.Keys("namespace"), spec["namespace"])
 		}
-		future := r.flag(at.Keys("future"), spec["future"])
-		list := r.items(at.Keys("assertions"), spec["assertions"], maxAssertions)
+		future := r.Flag(at.Keys("future"), spec["future"])
+		list := r.Items(at.Keys("assertions"), spec["assertions"], maxAssertions)
 		for i, item := range list {
 			if a := r.assertion(at.Keys("assertions").Append(model.Index(i)), item, namespace); a != nil {
 				a.Future = a.Future || future && a.Form != DNS
 				out = append(out, a)
 			}
 		}
-		if len(list) == 0 && len(r.problems) == 0 {
-			r.fail(at.Keys("assertions"), "is empty: list what is to be true, such as only: {from: app=frontend, to: app=backend, ports: [8080]}")
+		if len(list) == 0 && !r.Failed() {
+			r.Fail(at.Keys("assertions"), "is empty: list what is to be true, such as only: {from: app=frontend, to: app=backend, ports: [8080]}")
 		}
 	}
-	if err := r.err(); err != nil {
+	if err := r.Err(); err != nil {
 		return nil, err
 	}
 	return out, nil
@@ -50,11 +51,11 @@ func formNames() (out []string) {
 }
 
 func (r *reader) assertion(at model.Path, v any, namespace string) *Assertion {
-	m := r.fields(at, v, append([]string{"name", "namespace", "future"}, formNames()...)...)
+	m := r.Fields(at, v, append([]string{"name", "namespace", "future"}, formNames()...)...)
 	if m == nil {
 		return nil
 	}
-	a := &Assertion{Namespace: namespace, Ports: reach.AllPorts, At: r.object.Locate(at)}
+	a := &Assertion{Namespace: namespace, Ports: reach.AllPorts, At: r.Object.Locate(at)}
 	if m["namespace"] != nil {
 		a.Namespace = r.label(at.Keys("namespace"), m["namespace"])
 	}
@@ -65,16 +66,16 @@ func (r *reader) assertion(at model.Path, v any, namespace string) *Assertion {
 		}
 	}
 	if len(forms) != 1 {
-		r.fail(at, "must have one of %s, and has %d", strings.Join(formNames(), ", "), len(forms))
+		r.Fail(at, "must have one of %s, and has %d", strings.Join(formNames(), ", "), len(forms))
 		return nil
 	}
 	a.Form = forms[0]
-	if a.Future = r.flag(at.Keys("future"), m["future"]); a.Future && a.Form == DNS {
-		r.fail(at.Keys("future"), "is not for dns: it is proven for the pods that there are")
+	if a.Future = r.Flag(at.Keys("future"), m["future"]); a.Future && a.Form == DNS {
+		r.Fail(at.Keys("future"), "is not for dns: it is proven for the pods that there are")
 	}
 	r.content(a, at.Keys(string(a.Form)), m[string(a.Form)])
 	if a.Name = a.summary(); m["name"] != nil {
-		a.Name = r.text(at.Keys("name"), m["name"], "leave it out, or say in words what is to be true")
+		a.Name = r.Name(at.Keys("name"), m["name"], "leave it out, or say in words what is to be true")
 	}
 	return a
 }
@@ -88,9 +89,9 @@ func (r *reader) content(a *Assertion, at model.Path, v any) {
 			a.In = r.label(at, name)
 			return
 		}
-		if m := r.fields(at, v, "namespace", "egress", "except"); m != nil {
+		if m := r.Fields(at, v, "namespace", "egress", "except"); m != nil {
 			a.In = r.label(at.Keys("namespace"), m["namespace"])
-			a.Egress = r.flag(at.Keys("egress"), m["egress"])
+			a.Egress = r.Flag(at.Keys("egress"), m["egress"])
 			if m["except"] != nil {
 				a.Except = r.ends(at.Keys("except"), m["except"], a.Namespace)
 			}
@@ -98,15 +99,15 @@ func (r *reader) content(a *Assertion, at model.Path, v any) {
 	case Tiers:
 		list, where := v, at
 		if m, ok := v.(map[string]any); ok {
-			r.fields(at, m, "order", "within")
-			a.Within = r.flag(at.Keys("within"), m["within"])
+			r.Fields(at, m, "order", "within")
+			a.Within = r.Flag(at.Keys("within"), m["within"])
 			list, where = m["order"], at.Keys("order")
 		}
-		for i, item := range r.items(where, list, maxTiers) {
+		for i, item := range r.Items(where, list, maxTiers) {
 			a.Order = append(a.Order, r.ends(where.Append(model.Index(i)), item, a.Namespace))
 		}
 		if len(a.Order) < 2 {
-			r.fail(where, "needs two tiers or more, from the top: [tier=web, tier=api, tier=db]")
+			r.Fail(where, "needs two tiers or more, from the top: [tier=web, tier=api, tier=db]")
 		}
 	case InternetOnlyBy:
 		if list, ok := v.([]any); !ok || len(list) > 0 { // an empty list is nobody
@@ -114,7 +115,7 @@ func (r *reader) content(a *Assertion, at model.Path, v any) {
 		}
 	case DNS:
 		if v != "always" {
-			r.fail(at, "must be always")
+			r.Fail(at, "must be always")
 		}
 	}
 }
@@ -123,7 +124,7 @@ func (r *reader) content(a *Assertion, at model.Path, v any) {
 const maxTiers = 20
 
 func (r *reader) flow(a *Assertion, at model.Path, v any) {
-	m := r.fields(at, v, "from", "to", "ports")
+	m := r.Fields(at, v, "from", "to", "ports")
 	if m == nil {
 		return
 	}
@@ -133,7 +134,7 @@ func (r *reader) flow(a *Assertion, at model.Path, v any) {
 	if set {
 		a.Ports = r.ports(at.Keys("ports"), m["ports"])
 	} else if a.Form == Allow {
-		r.fail(at.Keys("ports"), "is missing: list those by which it must be, such as [8080, 53/UDP]")
+		r.Fail(at.Keys("ports"), "is missing: list those by which it must be, such as [8080, 53/UDP]")
 	}
 }
 
@@ -142,22 +143,22 @@ func (r *reader) ends(at model.Path, v any, namespace string) (out Ends) {
 	const advice = "write a label selector such as app=web, NAMESPACE/NAME, ns/NAMESPACE, an address or block, or internet"
 	list, ok := v.([]any)
 	if !ok {
-		if s := r.text(at, v, advice); s != "" && r.end(at, s, namespace) {
+		if s := r.Name(at, v, advice); s != "" && r.end(at, s, namespace) {
 			out = Ends{s}
 		}
 		return out
 	}
-	for i, item := range r.items(at, list, maxEnds) {
+	for i, item := range r.Items(at, list, maxEnds) {
 		here := at.Append(model.Index(i))
-		s := r.text(here, item, advice)
+		s := r.Name(here, item, advice)
 		if s != "" && slices.Contains(out, s) {
-			r.fail(here, "is %q a second time", s)
+			r.Fail(here, "is %q a second time", s)
 		} else if s != "" && r.end(here, s, namespace) {
 			out = append(out, s)
 		}
 	}
 	if len(list) == 0 {
-		r.fail(at, "is empty: %s", advice)
+		r.Fail(at, "is empty: %s", advice)
 	}
 	return out
 }
@@ -172,13 +173,13 @@ func (r *reader) end(at model.Path, s, namespace string) bool {
 	}
 	if a, err := netip.ParseAddr(s); err == nil {
 		if a.Zone() != "" {
-			r.fail(at, "is %q: leave out the zone", s)
+			r.Fail(at, "is %q: leave out the zone", s)
 		}
 		return a.Zone() == ""
 	}
 	if strings.ContainsAny(s, "=!(,") {
 		if _, err := labels.Parse(s); err != nil {
-			r.fail(at, "is %q, which is no label selector: %s", s, err)
+			r.Fail(at, "is %q, which is no label selector: %s", s, err)
 			return false
 		}
 		return true
@@ -186,11 +187,11 @@ func (r *reader) end(at model.Path, s, namespace string) bool {
 	parts := strings.Split(s, "/")
 	switch {
 	case len(parts) > 3 || slices.Contains(parts, ""):
-		r.fail(at, "is %q: write NAMESPACE/NAME or NAMESPACE/KIND/NAME, or a label selector such as app=web", s)
+		r.Fail(at, "is %q: write NAMESPACE/NAME or NAMESPACE/KIND/NAME, or a label selector such as app=web", s)
 	case len(parts) == 1 && namespace == "":
-		r.fail(at, "is %q, which has no namespace: write NAMESPACE/%s, or say namespace beside the assertion", s, s)
-	case !dnsLabel.MatchString(parts[0]) && len(parts) > 1:
-		r.fail(at, "is %q: %q is no name of a namespace", s, parts[0])
+		r.Fail(at, "is %q, which has no namespace: write NAMESPACE/%s, or say namespace beside the assertion", s, s)
+	case !form.IsLabel(parts[0]) && len(parts) > 1:
+		r.Fail(at, "is %q: %q is no name of a namespace", s, parts[0])
 	default:
 		return true
 	}
@@ -198,16 +199,16 @@ func (r *reader) end(at model.Path, s, namespace string) bool {
 }
 
 func (r *reader) ports(at model.Path, v any) (out reach.Ports) {
-	list := r.items(at, v, maxEnds)
+	list := r.Items(at, v, maxEnds)
 	for i, item := range list {
 		one, err := parsePorts(item)
 		if err != nil {
-			r.fail(at.Append(model.Index(i)), "%s", err)
+			r.Fail(at.Append(model.Index(i)), "%s", err)
 		}
 		out = out.Union(one)
 	}
 	if _, ok := v.([]any); v == nil || ok && len(list) == 0 {
-		r.fail(at, "is empty: list ports such as [8080, 53/UDP], or leave it out for all")
+		r.Fail(at, "is empty: list ports such as [8080, 53/UDP], or leave it out for all")
 	}
 	return out
 }
@@ -215,7 +216,7 @@ func (r *reader) ports(at model.Path, v any) (out reach.Ports) {
 // parsePorts reads 8080, 53/UDP or 8000-8100/TCP.
 func parsePorts(item any) (reach.Ports, error) {
 	text := fmt.Sprint(item)
-	wrong := fmt.Errorf("is %q, which is no port: write 8080, 53/UDP or 8000-8100/TCP", shorten(text))
+	wrong := fmt.Errorf("is %q, which is no port: write 8080, 53/UDP or 8000-8100/TCP", form.Cut(text))
 	switch item.(type) {
 	case int64, string:
 	default:
