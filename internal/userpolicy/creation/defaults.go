@@ -85,6 +85,8 @@ func setOtherDefaults(object runtime.Object) {
 		if len(o.Spec.Finalizers) == 0 {
 			o.Spec.Finalizers = []corev1.FinalizerName{corev1.FinalizerKubernetes}
 		}
+	case *corev1.Node:
+		defaultNode(o)
 	case *corev1.PersistentVolumeClaim:
 		protect(&o.ObjectMeta, "kubernetes.io/pvc-protection")
 		orSet(&o.Spec.VolumeMode, corev1.PersistentVolumeFilesystem)
@@ -143,6 +145,22 @@ func withLabel(labels map[string]string, key, value string) map[string]string {
 func protect(meta *metav1.ObjectMeta, finalizer string) {
 	if !slices.Contains(meta.Finalizers, finalizer) {
 		meta.Finalizers = append(meta.Finalizers, finalizer)
+	}
+}
+
+// defaultNode is what becomes of a node that is made: it has no pods until it is said to be
+// ready (the plugin TaintNodesByCondition), and its first range of addresses is in both
+// fields.
+func defaultNode(o *corev1.Node) {
+	if o.Spec.PodCIDR == "" && len(o.Spec.PodCIDRs) > 0 {
+		o.Spec.PodCIDR = o.Spec.PodCIDRs[0]
+	}
+	if o.Spec.PodCIDR != "" && len(o.Spec.PodCIDRs) == 0 {
+		o.Spec.PodCIDRs = []string{o.Spec.PodCIDR}
+	}
+	notReady := corev1.Taint{Key: corev1.TaintNodeNotReady, Effect: corev1.TaintEffectNoSchedule}
+	if !slices.ContainsFunc(o.Spec.Taints, func(t corev1.Taint) bool { return t.MatchTaint(&notReady) }) {
+		o.Spec.Taints = append(o.Spec.Taints, notReady)
 	}
 }
 
