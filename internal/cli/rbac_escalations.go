@@ -29,9 +29,9 @@ func newEscalations(env *Env) *cobra.Command {
 		Long: `Escalations follows permissions that make somebody of somebody else: a token that may
 be minted, a pod that may run as another account, a role that may be bound. It lists
 every subject that becomes cluster admin, with a shortest chain: each step with the
-requests that it makes, and the binding and rule that allow them. Where no chain of steps
-that one identity takes each leads there, it is a shortest of those that several take
-together; where the search for that is cut off, it says what none is shorter than.
+requests that it makes, and the binding and rule that allow them. Steps may be taken by
+one identity each, or by several together. Where the search for those is cut off, a short
+chain is shown, and what none is shorter than.
 
 Those that are powerful in every cluster, system:masters and controllers of the control
 plane, stand apart at the end. With a SUBJECT, everybody is listed whom it can become.
@@ -263,8 +263,8 @@ type escalationJSON struct {
 	ClusterAdmin bool        `json:"clusterAdmin"`
 	Meant        bool        `json:"meant"`
 	Steps        []stepJSON  `json:"steps"`
-	// Shortest says that no chain of its kind has fewer steps; where that is not known, none
-	// has fewer than AtLeast.
+	// Shortest says that no chain has fewer steps; where that is not known, none has fewer
+	// than AtLeast.
 	Shortest bool       `json:"shortest"`
 	AtLeast  int        `json:"atLeast,omitempty"`
 	AdminBy  *grantJSON `json:"adminBy,omitempty"`

@@ -21,7 +21,7 @@ func (c *cutter) lossesOf(made []int, t *trial) []Loss {
 	}
 	found := map[key]*Loss{}
 	for _, id := range made {
-		c.losses(c.changes[id], func(b *binding, s Subject, e entry) {
+		c.losses(c.changes[id], func(_ *binding, s Subject, e entry) {
 			if covered(t.access, s, e, nil) {
 				return
 			}

@@ -42,7 +42,7 @@ func (c *cutter) members(s Subject) int64 { return max(1, int64(len(c.access.Mem
 func (c *cutter) priceOf(ch *change) int64 {
 	weight := int64(1)
 	c.losses(ch, func(b *binding, s Subject, e entry) {
-		if !covered(c.access, s, e, func(other *binding, as Subject, h *heldRule) bool { return c.ends(ch, b, s, e, other, as, h) }) {
+		if !covered(c.access, s, e, func(other *binding, as Subject, h *heldRule) bool { return c.ends(ch, b, s, other, as, h) }) {
 			weight += c.size(e) * c.members(s)
 		}
 	})
@@ -102,7 +102,7 @@ func eachEntry(r *rbacv1.PolicyRule, b *binding, only []cell, verb string, visit
 }
 
 // ends reports whether a grant is one that a change ends.
-func (c *cutter) ends(ch *change, b *binding, s Subject, e entry, other *binding, as Subject, h *heldRule) bool {
+func (c *cutter) ends(ch *change, b *binding, s Subject, other *binding, as Subject, h *heldRule) bool {
 	if ch.subject != (Subject{}) {
 		return other == b && as == s
 	}

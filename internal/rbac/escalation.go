@@ -14,9 +14,10 @@ import (
 // Escalations says who can become whom in a world, by steps that primitives lists.
 //
 // A step is taken by one identity: what it needs, that identity may do by itself and by
-// its groups. Where that leads nowhere, identities that were reached act together: one
-// makes a Secret that another reads, and a role that was gained is bound to another. In files what every cluster has is part of it: the default bindings, and
-// a service account default in each namespace.
+// by its groups. Where that leads nowhere, or takes more steps, identities that were
+// reached act together: one makes a Secret that another reads, and a role that was gained
+// is bound to another. In files what every cluster has is part of it: the default
+// bindings, and a service account default in each namespace.
 //
 // It may be used by many goroutines at once.
 type Escalations struct {
@@ -24,7 +25,8 @@ type Escalations struct {
 	mu     sync.Mutex
 	graph  *graph
 	meant  map[Subject]bool
-	// joined are the ends of the chains of those who become cluster admin only so.
+	// joined are the ends of the chains of those who become cluster admin only so, or by
+	// fewer steps; and of those of whom that is not known.
 	joined map[*node]*acquired
 }
 
@@ -48,17 +50,27 @@ func (e *Escalations) ToAdmin() []Escalation {
 	defer e.mu.Unlock()
 	var out []Escalation
 	for _, n := range e.graph.nodes {
-		if n.kind != subjectNode {
-			continue
-		}
-		if n.distance != unreachable && e.graph.speaksForItself(n) {
-			out = append(out, e.escalation(n.subject(), e.graph.toAdmin(n)))
-		} else if last := e.joined[n]; last != nil && last.speaksFor(n.subject()) {
+		if n.kind == subjectNode && e.becomesAdmin(n) && (e.speaksForItself(n) || !e.asGroup(n)) {
+			last := e.joined[n]
+			if last == nil {
+				last = e.graph.toAdmin(n)
+			}
 			out = append(out, e.escalation(n.subject(), last))
 		}
 	}
 	slices.SortFunc(out, compareEscalations)
 	return out
+}
+
+func (e *Escalations) becomesAdmin(n *node) bool {
+	return n.distance != unreachable || e.joined[n] != nil
+}
+
+// asGroup reports whether a group that the subject is in becomes cluster admin. Of those
+// that the API server adds, each is in the wider ones, too: rights of several are those of
+// the narrowest.
+func (e *Escalations) asGroup(n *node) bool {
+	return n.admin != nil || slices.ContainsFunc(n.groups, e.becomesAdmin)
 }
 
 // escalation is how a subject becomes the last of a chain.
@@ -85,19 +97,26 @@ func compareSubjects(a, b Subject) int {
 	return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
 }
 
-// speaksForItself reports whether the chain starts with a right of the subject's own,
-// and not with those of a group only.
-func (g *graph) speaksForItself(n *node) bool {
+// speaksForItself reports whether a shortest chain takes a right of the subject's own, and
+// not those of a group only.
+func (e *Escalations) speaksForItself(n *node) bool {
 	s := n.subject()
 	if n.admin != nil {
 		return n.admin.holding == nil || n.admin.as == s
 	}
-	for _, e := range n.steps {
-		if e.to.distance == n.distance-1 && slices.ContainsFunc(e.needs, func(h *held) bool { return h.as == s }) {
-			return true
-		}
+	last := e.joined[n]
+	if last != nil && last.speaksFor(s) {
+		return true
 	}
-	return false
+	if last != nil && last.length() != n.distance {
+		return false
+	}
+	return slices.ContainsFunc(n.steps, func(step edge) bool {
+		// Who impersonates, constrained, acts in the next step, too.
+		return step.to.distance == n.distance-1 && (step.restsOn(s) || step.to.kind == assumedNode && slices.ContainsFunc(step.to.steps, func(next edge) bool {
+			return next.to.distance == n.distance-2 && next.restsOn(s)
+		}))
+	})
 }
 
 // From lists everybody whom a subject can become, each with a shortest chain, in order
@@ -155,7 +174,7 @@ func (e *Escalations) Unknown() []string {
 	defer e.mu.Unlock()
 	found := e.unread()
 	for _, n := range e.graph.nodes {
-		if n.kind != subjectNode || n.distance != unreachable || e.joined[n] != nil {
+		if n.kind != subjectNode || e.becomesAdmin(n) {
 			continue
 		}
 		n.allSteps(func(step *edge) bool {

@@ -121,14 +121,14 @@ type Escalation struct {
 	// Admin is by what the last of the chain may do everything; nil where that is by no
 	// grant, but by the last step.
 	Admin *Grant
-	// AtLeast is what no chain that several identities act in has fewer steps than: the
-	// number of Steps where this is a shortest, which is not always found.
+	// AtLeast is what no chain has fewer steps than: the number of Steps where this is a
+	// shortest, which is not always found.
 	AtLeast int
 	// Meant says that the subject is powerful in every cluster.
 	Meant bool
 }
 
-// Shortest reports whether no chain of its kind has fewer steps.
+// Shortest reports whether no chain has fewer steps.
 func (e Escalation) Shortest() bool { return e.AtLeast >= len(e.Steps) }
 
 // Last is who acts at the end of the chain.

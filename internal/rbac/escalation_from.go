@@ -6,7 +6,7 @@ import (
 )
 
 // choose visits everybody among whom a step leads to, in order.
-func (g *graph) choose(e *edge, n *node, at place, visit func(*node, place), seen map[nodeKey]bool) {
+func (g *graph) choose(n *node, at place, visit func(*node, place), seen map[nodeKey]bool) {
 	if n.kind != someNode && n.kind != gainedSomewhereNode {
 		visit(n, at)
 		return
@@ -16,7 +16,7 @@ func (g *graph) choose(e *edge, n *node, at place, visit func(*node, place), see
 	}
 	seen[n.nodeKey] = true
 	for _, c := range n.choices {
-		g.choose(e, g.node(c.to), c, visit, seen)
+		g.choose(g.node(c.to), c, visit, seen)
 	}
 }
 

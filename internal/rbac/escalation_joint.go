@@ -164,7 +164,7 @@ func (j *joined) take(a *acquired, actor *node, e *edge) {
 		others = j.makers(a, e)
 	}
 	j.spent++
-	j.graph.choose(e, e.to, e.at, func(to *node, at place) {
+	j.graph.choose(e.to, e.at, func(to *node, at place) {
 		j.spent++
 		if j.known[to.nodeKey] {
 			return

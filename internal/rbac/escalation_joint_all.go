@@ -3,19 +3,28 @@ package rbac
 import "slices"
 
 // joinAll follows the steps that identities take together, of everybody who does not
-// become cluster admin without.
+// become cluster admin without, or only by more of them than several could need.
 func (g *graph) joinAll(into map[*node][]arc) map[*node]*acquired {
 	out := map[*node]*acquired{}
 	reach := g.abilitiesReached(into)
-	var starts []*node
+	var starts, far []*node
 	for _, n := range g.nodes {
-		if n.kind == subjectNode && n.distance == unreachable && len(n.steps)+len(n.groups) > 0 && joinable(n, reach) {
+		switch {
+		case n.kind != subjectNode:
+		case n.distance != unreachable:
+			if n.distance > fewestJoint {
+				far = append(far, n)
+			}
+		case len(n.steps)+len(n.groups) > 0 && joinable(n, reach):
 			starts = append(starts, n)
 		}
 	}
-	slices.SortFunc(starts, func(a, b *node) int { return a.compare(b.nodeKey) })
+	for _, of := range [][]*node{starts, far} {
+		slices.SortFunc(of, func(a, b *node) int { return a.compare(b.nodeKey) })
+	}
 	g.joinSome(starts, out)
 	g.shortenAll(starts, out, maxShortened)
+	g.shortenAll(far, out, maxShortenedAlone)
 	return out
 }
 
@@ -108,7 +117,12 @@ func joinable(n *node, reach map[*node]uint64) bool {
 // speaksFor reports whether a chain takes a right of the subject's own, and not only
 // those of a group.
 func (a *acquired) speaksFor(s Subject) bool {
-	return slices.ContainsFunc(a.chain(), func(a *acquired) bool {
-		return slices.ContainsFunc(a.edge.needs, func(h *held) bool { return h.holding != nil && h.as == s })
-	})
+	return slices.ContainsFunc(a.chain(), func(a *acquired) bool { return a.edge.restsOn(s) })
+}
+
+// restsOn reports whether a step is by a binding of the subject, or of a role of its that
+// the step rewrites.
+func (e *edge) restsOn(s Subject) bool {
+	by := func(h *holding) bool { return h != nil && h.as == s }
+	return by(e.of) || slices.ContainsFunc(e.needs, func(h *held) bool { return by(h.holding) || h.also != nil && by(h.also.holding) })
 }

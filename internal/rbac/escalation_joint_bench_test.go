@@ -9,8 +9,9 @@ import (
 
 // jointWorldOf has a namespace with accounts that make Secrets where cluster admin is, and
 // others that read them, so many of each. All accounts of 50 namespaces for a thousand,
-// 20 bindings in each, may have tokens of them.
-func jointWorldOf(thousands, parts int) *model.World {
+// 20 bindings in each, may have tokens of them. One of them leads to cluster admin alone,
+// by so many others.
+func jointWorldOf(thousands, parts, relays int) *model.World {
 	var objects []*model.Object
 	add := func(apiVersion, kind, namespace, name string, content map[string]any) {
 		meta := map[string]any{"name": name}
@@ -39,6 +40,16 @@ func jointWorldOf(thousands, parts int) *model.World {
 		grant("ops", fmt.Sprint("make-", i), "secrets", "create", account("tools", fmt.Sprint("maker-", i)))
 		grant("ops", fmt.Sprint("read-", i), "secrets", "get", account("tools", fmt.Sprint("reader-", i)))
 	}
+	if relays > 0 {
+		who := account("tools", "relay")
+		for i := range relays - 1 {
+			ns := fmt.Sprint("relay-", i)
+			next := account(ns, "relay")
+			grant(ns, "relay", "serviceaccounts/token", "create", who)
+			who = next
+		}
+		grant("ops", "relay", "serviceaccounts/token", "create", who)
+	}
 	for i := range 50 * thousands {
 		for n := range 5 {
 			namespace := fmt.Sprint("ns-", i)
@@ -53,9 +64,11 @@ func jointWorldOf(thousands, parts int) *model.World {
 }
 
 // BenchmarkJointEscalations measures the shortest chains of a large cluster in which each
-// takes several identities.
+// takes several identities, or alone more steps.
 func BenchmarkJointEscalations(b *testing.B) {
 	for _, parts := range []int{5, 100} {
-		b.Run(fmt.Sprint(parts), func(b *testing.B) { benchmarkEscalations(b, jointWorldOf(10, parts)) })
+		b.Run(fmt.Sprint(parts), func(b *testing.B) { benchmarkEscalations(b, jointWorldOf(10, parts, 0)) })
 	}
+	b.Run("100-shorter", func(b *testing.B) { benchmarkEscalations(b, jointWorldOf(10, 100, 3)) })
+	b.Run("100-as-long", func(b *testing.B) { benchmarkEscalations(b, jointWorldOf(10, 100, 2)) })
 }

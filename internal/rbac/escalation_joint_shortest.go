@@ -18,24 +18,30 @@ type shortener struct {
 	parts, short []map[nodeKey]bool
 }
 
-// maxShortened bounds how many steps are looked at to make the chains of a world shorter,
-// and maxShortenedOne those of one chain.
-const maxShortened, maxShortenedOne = 10_000_000, 2_000_000
+// maxShortened bounds how many steps are looked at to make the chains of a world shorter
+// that take several identities, maxShortenedAlone those that do not, and maxShortenedOne
+// one chain.
+const maxShortened, maxShortenedAlone, maxShortenedOne = 10_000_000, 5_000_000, 2_000_000
 
 // maxKept bounds the sets that are kept for similar starts.
 const maxKept = 8
 
-// fewestJoint is what no chain has less steps than: one step is taken by one identity
-// alone, and where that leads to the goal nobody else is asked.
+// fewestJoint is what no chain that several act in has less steps than: the first step is
+// taken by one identity alone, and where that leads to the goal nobody else is asked.
 const fewestJoint = 2
 
 // shortenAll makes chains to cluster admin as short as they can be, those of one length
-// together. It looks at so many steps.
+// together. It looks at so many steps. Who has no chain yet may have one of steps that one
+// identity takes each: it gets another that is shorter, or that one where it is not known
+// whether there is any.
 func (g *graph) shortenAll(starts []*node, ends map[*node]*acquired, left int) {
 	byLength := map[int][]*node{}
 	for _, n := range starts {
+		length := n.distance
 		if last := ends[n]; last != nil {
-			length := last.length()
+			length = last.length()
+		}
+		if length != unreachable {
 			byLength[length] = append(byLength[length], n)
 		}
 	}
@@ -51,11 +57,12 @@ func (g *graph) shortenAll(starts []*node, ends map[*node]*acquired, left int) {
 // steps none of them can; where that is not known, each half is looked at.
 func (x *shortener) some(starts []*node, length int) {
 	s := x.shortening(starts)
-	bound := s.known(length)
-	x.left -= s.spent
-	for _, n := range starts {
-		x.ends[n].atLeast = bound
+	bound := s.nearest(length)
+	if bound < length {
+		bound = max(bound, s.known(length))
 	}
+	x.left -= s.spent
+	x.bound(starts, length, bound)
 	if bound >= length || x.left <= 0 {
 		return
 	}
@@ -67,6 +74,19 @@ func (x *shortener) some(starts []*node, length int) {
 	default:
 		x.some(starts[:half], length)
 		x.some(starts[half:], length)
+	}
+}
+
+// bound notes what no chain of some has less steps than.
+func (x *shortener) bound(starts []*node, length, bound int) {
+	for _, n := range starts {
+		if x.ends[n] == nil {
+			if bound >= length {
+				continue
+			}
+			x.ends[n] = x.graph.toAdmin(n)
+		}
+		x.ends[n].atLeast = max(x.ends[n].atLeast, bound)
 	}
 }
 
@@ -91,14 +111,14 @@ func (x *shortener) reuse(starts []*node, bound int) []*node {
 
 // one makes the chain of one start shorter.
 func (x *shortener) one(n *node, length int) {
-	s := x.shortening([]*node{n})
+	s, known := x.shortening([]*node{n}), x.ends[n].atLeast
 	end, bound := s.search(length)
 	x.left -= s.spent
 	if end != nil {
 		x.ends[n] = end
 		x.short = kept(x.short, whoIn(end))
 	}
-	x.ends[n].atLeast = bound
+	x.ends[n].atLeast = max(known, bound)
 	x.parts = kept(x.parts, s.found...)
 }
 
@@ -116,23 +136,30 @@ func (x *shortener) shortening(starts []*node) *shortening {
 // who is that needs to become nobody else.
 func (g *graph) shortenHeld(j *joined, start *node) []*acquired {
 	out := slices.DeleteFunc(slices.Clone(j.held[1:]), func(a *acquired) bool { return a.again != nil })
-	left, admin := maxShortenedOne, j.admin()
+	x := &shortening{graph: g, starts: []*node{start}, limit: maxShortenedOne}
+	longest := 0
+	for _, a := range out {
+		longest = max(longest, a.length())
+	}
+	if longest <= fewestJoint {
+		return out
+	}
+	near, admin, spent := x.levels(longest), j.admin(), x.spent
 	for i, a := range out {
-		if a.order < j.alone || a.length() <= fewestJoint {
-			continue // taken by one identity at a time, or that short
+		length := a.length()
+		a.atLeast = near.to(a.who)
+		isGoal := func(b *acquired) bool { return b.who == a.who }
+		if a == admin {
+			isGoal = (*acquired).isAdmin
+			a.atLeast = near.nearest(isGoal)
 		}
-		a.atLeast = fewestJoint
-		if admin != nil && a != admin {
+		if a.atLeast >= length || admin != nil && a != admin {
 			continue
 		}
-		s := &shortening{graph: g, starts: []*node{start}, limit: left, numbers: map[nodeKey]int{}}
-		s.isGoal = func(b *acquired) bool { return b.who == a.who }
-		if admin != nil {
-			s.isGoal = (*acquired).isAdmin
-		}
-		end, bound := s.search(a.length())
-		left -= s.spent
-		if a.atLeast = bound; end == nil {
+		s := &shortening{graph: g, starts: []*node{start}, isGoal: isGoal, limit: maxShortenedOne - spent, numbers: map[nodeKey]int{}}
+		end, bound := s.search(length)
+		spent += s.spent
+		if a.atLeast = max(a.atLeast, bound); end == nil {
 			continue
 		}
 		if end.who != a.who {
@@ -140,7 +167,7 @@ func (g *graph) shortenHeld(j *joined, start *node) []*acquired {
 			i = slices.IndexFunc(out, func(b *acquired) bool { return b.who == end.who })
 		}
 		if i >= 0 {
-			end.atLeast = bound
+			end.atLeast = a.atLeast
 			out[i] = end
 		}
 	}

@@ -40,8 +40,8 @@ func roleIn(name, namespace string, rules ...string) string {
 	return out.String() + "---\n"
 }
 
-// TestJoined: what somebody may do only as several identities together is found, where
-// none of them becomes cluster admin alone, and each step says who makes its requests.
+// TestJoined: what somebody may do only as several identities together, or by fewer steps,
+// is found.
 func TestJoined(t *testing.T) {
 	const (
 		a, b  = "{kind: ServiceAccount, namespace: shop, name: a}", "{kind: ServiceAccount, namespace: shop, name: b}"
@@ -49,6 +49,8 @@ func TestJoined(t *testing.T) {
 		csr   = "certificates.k8s.io/certificatesigningrequests"
 	)
 	accounts := "apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: a, namespace: shop}\n---\napiVersion: v1\nkind: ServiceAccount\nmetadata: {name: b, namespace: shop}\n---\n"
+	const c, d = "{kind: ServiceAccount, namespace: shop, name: c}", "{kind: ServiceAccount, namespace: shop, name: d}"
+	path := "apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: c, namespace: shop}\n---\napiVersion: v1\nkind: ServiceAccount\nmetadata: {name: d, namespace: shop}\n---\n" + holds("b", "shop", b, "/serviceaccounts/token create c")
 	boss := "apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: boss, namespace: ops}\n---\n" + bind("ClusterRoleBinding", "", "boss", "ClusterRole", "cluster-admin", "{kind: ServiceAccount, namespace: ops, name: boss}")
 	mints := holds("mint", "shop", jane, "/serviceaccounts/token create a", "/serviceaccounts/token create b")
 	for name, c := range map[string]struct {
@@ -89,6 +91,21 @@ func TestJoined(t *testing.T) {
 		"a role that was gained everywhere, and one's own in a namespace": {
 			holds("joins", "", a, admin+"clusterroles bind binder", admin+"clusterrolebindings patch binder") + holds("binder", "", b, admin+"clusterroles bind") + holds("create", "ops", jane, admin+"rolebindings create"),
 			[]string{"mint-token", "bind-role", "bind-role-in-namespace", "impersonate-account"},
+		},
+		"alone it takes more steps": {
+			path + holds("c", "shop", c, "/serviceaccounts/token create d") + holds("d", "ops", d, "/serviceaccounts/token create boss") +
+				holds("make", "ops", a, "/secrets create") + holds("read", "ops", b, "/secrets get"),
+			[]string{"mint-token", "mint-token", "make-token-secret"},
+		},
+		"alone it takes as many": {
+			path + holds("c", "ops", c, "/serviceaccounts/token create boss") +
+				holds("make", "ops", a, "/secrets create") + holds("read", "ops", b, "/secrets get"),
+			[]string{"mint-token", "mint-token", "mint-token"},
+		},
+		"others are too far away": {
+			path + holds("c", "shop", c, "/serviceaccounts/token create d") + holds("d", "ops", d, "/serviceaccounts/token create boss") +
+				holds("make", "ops", a, "/secrets create") + holds("read", "ops", d, "/secrets get"),
+			[]string{"mint-token", "mint-token", "mint-token", "mint-token"},
 		},
 		"the role of who is impersonated, constrained, is another's": {
 			holds("assume", "", jane, "authentication.k8s.io/serviceaccounts impersonate:serviceaccount c", "/secrets impersonate-on:serviceaccount:get", admin+"clusterroles escalate", admin+"clusterroles patch held") +

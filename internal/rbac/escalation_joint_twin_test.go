@@ -71,8 +71,8 @@ func (tw *twin) walk(t *testing.T, s Subject, steps []Step) {
 				name = n.As.String()
 			}
 			actor, ok := who[name]
-			if n.Impersonator {
-				actor, ok = by[name]
+			if n.Impersonator && n.As == nil {
+				actor, ok = by[name] // of who takes the step; of another it is named
 			}
 			if !ok || !tw.can(actor, n.Request) {
 				t.Fatalf("%s: %+v of step %s is not allowed to %s", s, n.Request, step.Name, name)

@@ -19,7 +19,7 @@ func TestEscalationsTwin(t *testing.T) {
 	if os.Getenv(requestsVariable) != "" {
 		rounds = 600
 	}
-	reachable, far, joined, subjects, skipped := 0, 0, 0, 0, 0
+	reachable, far, joined, subjects, asGroup, skipped := 0, 0, 0, 0, 0, 0
 	used := map[string]int{}
 	for seed := range rounds {
 		version := []int{34, 35, 37}[seed%3]
@@ -66,9 +66,10 @@ func TestEscalationsTwin(t *testing.T) {
 			}
 			twin.walk(t, key.subject(), steps)
 		}
+		asGroup += twin.listed(t, seed, e)
 	}
-	t.Logf("%d worlds, %d skipped, %d subjects, %d become cluster admin, %d of them by more than one step, %d by steps that several take together; steps: %v", rounds, skipped, subjects, reachable, far, joined, used)
-	if reachable < subjects/20 || reachable > subjects*19/20 || far < reachable/10 || joined == 0 || skipped > rounds/4 {
+	t.Logf("%d worlds, %d skipped, %d subjects, %d become cluster admin, %d of them by more than one step, %d by steps that several take together, %d listed as a group; steps: %v", rounds, skipped, subjects, reachable, far, joined, asGroup, used)
+	if reachable < subjects/20 || reachable > subjects*19/20 || far < reachable/10 || joined == 0 || asGroup == 0 || skipped > rounds/4 {
 		t.Error("the worlds are one-sided")
 	}
 }

@@ -21,6 +21,10 @@ type twinGenerator struct {
 	*rand.Rand
 	// split gives what does more together to several accounts.
 	split bool
+	// alone has an account get there without others.
+	alone bool
+	// inGroups gives a part of it to groups that they are always in.
+	inGroups bool
 }
 
 // addSplit has a user become two accounts of a namespace, each of which may do a part of

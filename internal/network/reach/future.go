@@ -155,9 +155,9 @@ func (d *decider) tier(way Direction, policies []*TierPolicy, subject, peer, to 
 					h.passed = h.passed.Union(about)
 				}
 			}
-			in = append(hit, others...)
+			in = slices.Concat(hit, others)
 		}
-		if regions = append(in, out...); len(regions) > maxRegions {
+		if regions = slices.Concat(in, out); len(regions) > maxRegions {
 			d.bounded = true
 			return regions[:maxRegions]
 		}
@@ -191,9 +191,9 @@ func (d *decider) policies(way Direction, subject, peer, to futureEnd, regions [
 			for i := range hit {
 				hit[i].granted = hit[i].granted.Union(ports)
 			}
-			in = append(hit, others...)
+			in = slices.Concat(hit, others)
 		}
-		if regions = append(in, out...); len(regions) > maxRegions {
+		if regions = slices.Concat(in, out); len(regions) > maxRegions {
 			d.bounded = true
 			return regions[:maxRegions]
 		}

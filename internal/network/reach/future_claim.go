@@ -179,7 +179,7 @@ func (f *Foresight) example(from, to futureEnd, a answered) (FutureTraffic, bool
 	first, second := labelsOf(fromNamespace), labelsOf(toNamespace)
 	sender, receiver := from.side.Pod, to.side.Pod
 	fromName, toName := nameOfPod(sender), nameOfPod(receiver)
-	ok := true
+	var ok bool
 	if from.inNew {
 		if out.Cluster, fromName, ok = f.namespace(out.Cluster, first); !ok {
 			return out, false

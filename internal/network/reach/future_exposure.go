@@ -76,11 +76,11 @@ func (e *Engine) ExposureOf(p *Pod) (out Exposure) {
 func (d *decider) futures(p *Pod, from bool) (out []Future) {
 	there := futureEnd{side: Side{Pod: p}}
 	ask := func(namespace string, inNew bool) []answered {
-		new := d.future(namespace, inNew, from)
+		made := d.future(namespace, inNew, from)
 		if from {
-			return d.simplify(d.between(new, there, cube{}))
+			return d.simplify(d.between(made, there, cube{}))
 		}
-		return d.simplify(d.between(there, new, cube{}))
+		return d.simplify(d.between(there, made, cube{}))
 	}
 	at := map[string]int{}
 	for _, name := range slices.Sorted(maps.Keys(d.Namespaces)) {

@@ -50,10 +50,6 @@ func (v Values) meet(w Values) Values {
 	return out
 }
 
-func (v Values) equal(w Values) bool {
-	return v.Not == w.Not && v.Absent == w.Absent && slices.Equal(v.Listed, w.Listed)
-}
-
 func joinValues(a, b []string) []string {
 	out := append(slices.Clone(a), b...)
 	slices.Sort(out)
@@ -213,12 +209,3 @@ func cubeOf(of space, s labels.Selector) cube {
 	return out
 }
 
-// has reports whether labels are in the cube, of one space.
-func (c cube) has(of space, set map[string]string) bool {
-	for key, v := range c {
-		if value, there := set[key.key]; key.of == of && !v.has(value, there) {
-			return false
-		}
-	}
-	return true
-}

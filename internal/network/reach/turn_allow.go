@@ -131,7 +131,7 @@ func (t *turner) precede(d Direction, tier []*TierPolicy, actions ...Action) (ou
 		if p.Object == nil {
 			continue
 		}
-		deciding := t.touching(d, p.Rules[d], "", peer, t.to, t.ports)
+		deciding := t.touching(p.Rules[d], "", peer, t.to, t.ports)
 		wrong := Deny
 		if !t.allow {
 			wrong = Accept
@@ -176,7 +176,7 @@ func freePriority(tier []*TierPolicy, below int32) (int32, bool) {
 func (t *turner) withoutRules(d Direction, tier []*TierPolicy, action Action) (out []Edit) {
 	_, peer := t.sides(d)
 	for _, p := range tier {
-		for _, r := range t.touching(d, p.Rules[d], "", peer, t.to, t.ports) {
+		for _, r := range t.touching(p.Rules[d], "", peer, t.to, t.ports) {
 			if r.Action == action && p.Object != nil {
 				out = append(out, Edit{Operation: Remove, Object: p.Object, Path: model.Path{}.Keys("spec", d.String()).Append(model.Index(r.Index)), direction: d,
 					Text: "remove " + RuleRef{Tier: p, Rule: r}.String()})

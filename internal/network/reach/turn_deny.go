@@ -45,7 +45,7 @@ func (t *turner) closings(d Direction) (out [][]Edit) {
 			rule = tierRuleContent(kind, d, Deny, peer, t.ports)
 			free := true
 			for _, p := range of.admin {
-				if len(t.touching(d, p.Rules[d], "", peer, t.to, t.ports)) > 0 {
+				if len(t.touching(p.Rules[d], "", peer, t.to, t.ports)) > 0 {
 					priority, free = freePriority(t.Admin, p.Priority)
 					break
 				}
@@ -83,7 +83,7 @@ func (t *turner) withoutAllowing(d Direction, policies []*Policy) (out [][]Edit)
 	_, peer := t.sides(d)
 	var whole, part []Edit
 	for _, p := range policies {
-		for _, r := range t.touching(d, p.Rules[d], p.Namespace, peer, t.to, t.ports) {
+		for _, r := range t.touching(p.Rules[d], p.Namespace, peer, t.to, t.ports) {
 			if p.Object == nil {
 				return nil
 			}

@@ -150,18 +150,8 @@ func (r *Rule) portsTo(receiver *Pod) (out Ports) {
 // has reports whether every port of another set is in this one.
 func (p Ports) has(q Ports) bool { return q.Minus(p).Empty() }
 
-// one is a port of the set: the first one.
-func (p Ports) one() (protocol Protocol, port uint16) {
-	for i := range p.of {
-		if len(p.of[i]) > 0 {
-			return Protocol(i), p.of[i][0].from
-		}
-	}
-	return TCP, 0
-}
-
 // touching are the rules about a peer that are about some of the ports.
-func (a *asker) touching(d Direction, rules []*Rule, own string, peer, receiver Side, ports Ports) []*Rule {
+func (a *asker) touching(rules []*Rule, own string, peer, receiver Side, ports Ports) []*Rule {
 	return slices.DeleteFunc(slices.Clone(rules), func(r *Rule) bool {
 		return !a.matchesPeer(own, r, peer) || r.portsTo(receiver.Pod).Intersect(ports).Empty()
 	})
