@@ -208,4 +208,3 @@ func cubeOf(of space, s labels.Selector) cube {
 	}
 	return out
 }
-
