@@ -1,6 +1,7 @@
 package rbac
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 
@@ -27,10 +28,19 @@ type powers struct {
 	inherited  []*powers
 	// has are the abilities of all of them; wide those of one's own that hold everywhere.
 	has, wide uint64
+	// clusterRoles are those of one's own that are ClusterRoles, and byName the first of
+	// them, so many as are sorted: what several have together may be all of a cluster, and
+	// each of them looks there for a few.
+	clusterRoles []*holding
+	byName       map[string][]*holding
+	sorted       int
 }
 
 func (p *powers) add(h *holding) {
 	p.has |= h.has
+	if h.role != nil && h.role.namespace == "" {
+		p.clusterRoles = append(p.clusterRoles, h)
+	}
 	if h.namespace == "" {
 		p.wide |= h.has
 		p.everywhere = append(p.everywhere, h)
@@ -95,6 +105,41 @@ func (p *powers) all(visit func(*holding)) {
 			return true
 		})
 	}
+}
+
+// allClusterRoles visits every ClusterRole, in the order of all, or only those of some
+// names.
+func (p *powers) allClusterRoles(names []string, visit func(*holding)) {
+	var found []*holding
+	for i := -1; i < len(p.inherited); i++ {
+		part := p
+		if i >= 0 {
+			part = p.inherited[i]
+		}
+		if names == nil {
+			found = append(found, part.clusterRoles...)
+			continue
+		}
+		for _, name := range names {
+			found = append(found, part.named(name)...)
+		}
+	}
+	slices.SortStableFunc(found, func(a, b *holding) int { return cmp.Compare(a.namespace, b.namespace) })
+	for _, h := range found {
+		visit(h)
+	}
+}
+
+// named are the ClusterRoles of one's own that have a name.
+func (p *powers) named(name string) []*holding {
+	if p.byName == nil {
+		p.byName = map[string][]*holding{}
+	}
+	for ; p.sorted < len(p.clusterRoles); p.sorted++ {
+		h := p.clusterRoles[p.sorted]
+		p.byName[h.role.name] = append(p.byName[h.role.name], h)
+	}
+	return p.byName[name]
 }
 
 // held is a request that somebody may make, and why.

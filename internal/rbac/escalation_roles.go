@@ -91,10 +91,18 @@ func rewriteClusterRole(s *seeker) {
 		return
 	}
 	made := s.createEscalating()
-	visit := func(h *holding) {
-		if h.role == nil || h.role.namespace != "" {
-			return
+	// Both requests are about the role: where one is for some names only, so is the step.
+	// What it takes to make a role that others are aggregated into is for any of those.
+	var names []string
+	if slices.Contains(made, nil) {
+		switch {
+		case s.find(escalateClusterRoles, "") == nil:
+			names = append([]string{}, s.names(escalateClusterRoles)...)
+		case s.find(changeClusterRoles, "") == nil:
+			names = append([]string{}, s.names(changeClusterRoles)...)
 		}
+	}
+	visit := func(h *holding) {
 		to, at := adminKey, place{}
 		if h.namespace != "" {
 			to, at = gainedKey(h.namespace, nil), place{namespace: h.namespace}
@@ -106,7 +114,7 @@ func rewriteClusterRole(s *seeker) {
 			s.step(to, at, made...)
 		}
 	}
-	s.from.own.all(visit)
+	s.from.own.allClusterRoles(names, visit)
 }
 
 // createEscalating returns what it takes to make a ClusterRole with any rules: plainly,
