@@ -20,7 +20,7 @@ import (
 )
 
 // netBlastFormats are the forms of the radii.
-var netBlastFormats = []string{"table", "json", "yaml", "csv", "md"}
+var netBlastFormats = []string{"table", "wide", "json", "yaml", "csv", "md", "dot", "svg", "html"}
 
 // worstBlasts is how many workloads are told, unless all are asked for.
 const worstBlasts = 10
@@ -44,7 +44,8 @@ over may try next, and after that. Namespaces are those other than its own.
 
 It is about network policies alone: a connection that is allowed is no break-in yet. The
 ten that reach the most are listed, or all with --all. With --compare there is a state
-before, and the counts of both.`,
+before, and the counts of both. -o wide names what each of them reaches, and -o dot, svg
+and html draw it, by namespace.`,
 		Example: `  bulkhead net blast
   bulkhead net blast -f deploy/ --all -o csv
   bulkhead net blast -n shop
@@ -64,14 +65,17 @@ before, and the counts of both.`,
 }
 
 func runNetBlast(ctx context.Context, env *Env, f *netBlastFlags) error {
+	if err := f.pageForBrowser(env); err != nil {
+		return err
+	}
 	var before, after *reach.Engine
 	var unknown []string
 	if len(f.compare) > 0 {
-		compared, why, err := compareNetworks(ctx, env, &f.netInquiry, f.compare, f.files)
+		compared, err := compareNetworks(ctx, env, &f.netInquiry, f.compare, f.files)
 		if err != nil {
 			return err
 		}
-		before, after, unknown = compared.Before, compared.After, why
+		before, after, unknown = compared.Before, compared.After, compared.unknown
 	} else {
 		var w *model.World
 		c, w, err := f.cluster(ctx, env)
@@ -84,7 +88,11 @@ func runNetBlast(ctx context.Context, env *Env, f *netBlastFlags) error {
 	var err error
 	switch f.format {
 	case "table":
-		err = b.table(env.Stdout)
+		err = b.table(env.Stdout, nil)
+	case "wide":
+		err = b.table(env.Stdout, b.wide(before, after))
+	case "dot", "svg", "html":
+		err = f.draw(env.Stdout, b.drawing(before, after))
 	case "csv":
 		err = b.csv(env.Stdout)
 	case "md":
@@ -256,7 +264,8 @@ func (b *netBlastJSON) summary() string {
 	return line
 }
 
-func (b *netBlastJSON) table(w io.Writer) error {
+// table has a line for each workload, and more lines below.
+func (b *netBlastJSON) table(w io.Writer, more []string) error {
 	t := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
 	fmt.Fprintln(t, strings.ToUpper(strings.Join(netBlastHeader, "\t")))
 	for _, row := range b.rows() {
@@ -265,7 +274,14 @@ func (b *netBlastJSON) table(w io.Writer) error {
 	if err := t.Flush(); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintln(w, b.summary())
+	out := b.summary() + "\n"
+	if len(more) > 0 {
+		out += "\n"
+	}
+	for _, line := range more {
+		out += report.Printable(line) + "\n"
+	}
+	_, err := io.WriteString(w, out)
 	return err
 }
 
@@ -291,7 +307,7 @@ func (b *netBlastJSON) csv(w io.Writer) error {
 		return err
 	}
 	for _, r := range b.Radii {
-		row := append([]string{report.Printable(r.Workload)}, r.Now.cells()...)
+		row := append([]string{report.Cell(r.Workload)}, r.Now.cells()...)
 		if b.compared {
 			row = append(row, r.Before.cells()...)
 		}

@@ -19,7 +19,7 @@ import (
 
 // netCanFormats are the forms of an answer: wide writes changes out, pictures draw who
 // decides.
-var netCanFormats = []string{"table", "wide", "json", "yaml", "dot", "svg", "html"}
+var netCanFormats = []string{"table", "wide", "json", "yaml", "csv", "md", "dot", "svg", "html"}
 
 func newNetCan(env *Env) *cobra.Command {
 	q := &netInquiry{}
@@ -40,7 +40,8 @@ others.
 
 Then it tells the smallest change that would turn the answer: rules, policies or labels,
 each tried on a copy, with what else it opens or closes. -o wide writes them out. Without
-a port, a no has none: too much would be opened.
+a port, a no has none: too much would be opened. -o csv has a line for each rule that
+decides, and -o md is a comment for a pull request.
 
 The exit code is 0 for yes, 1 for no, and 3 where the answer is not known.`,
 		Example: `  bulkhead net can shop/web shop/db:5432
@@ -130,12 +131,19 @@ func runNetCan(ctx context.Context, env *Env, q *netInquiry, from, to string) er
 		return fmt.Errorf("%d ends and %d ends are more pairs than are looked at; name fewer", len(ends.from), len(ends.to))
 	}
 	yes, no_ := ends.ask()
-	answerOf := newNetAnswer(ends, yes, no_)
+	answerOf := newNetAnswer(ends, yes, no_, q.most(maxExplained, maxExplainedWide))
 	switch {
 	case q.drawn():
 		err = q.draw(env.Stdout, answerOf.drawing())
 	case q.format == "table" || q.format == "wide":
 		err = answerOf.write(env.Stdout, q.format == "wide")
+	case q.format == "csv":
+		if answerOf.more > 0 {
+			fmt.Fprintf(env.Stderr, "bulkhead: %d more pairs are not written\n", answerOf.more)
+		}
+		err = answerOf.csv(env.Stdout)
+	case q.format == "md":
+		err = answerOf.markdown(env.Stdout)
 	default:
 		err = answer(env.Stdout, q.format, answerOf)
 	}
@@ -252,13 +260,14 @@ type netReasonJSON struct {
 	Isolated []string `json:"isolatedBy,omitempty"`
 }
 
-// maxExplained bounds how many pairs are explained.
-const maxExplained = 20
+// maxExplained bounds how many pairs are explained, and maxExplainedWide in the forms that
+// tell of all.
+const maxExplained, maxExplainedWide = 20, 1_000
 
 // maxTurned bounds of how many pairs the smallest change is told.
 const maxTurned = 3
 
-func newNetAnswer(n *netEnds, yes, no []pair) netAnswer {
+func newNetAnswer(n *netEnds, yes, no []pair, most int) netAnswer {
 	out := netAnswer{APIVersion: finding.APIVersion, Kind: "NetworkAnswer", Allowed: len(yes) > 0, PairsAsked: len(yes) + len(no), Pairs: []netPairJSON{}}
 	show := yes
 	if len(yes) == 0 {
@@ -266,8 +275,8 @@ func newNetAnswer(n *netEnds, yes, no []pair) netAnswer {
 	}
 	turned := map[[2]string]bool{}
 	for _, p := range show {
-		if len(out.Pairs) == maxExplained {
-			out.more = len(show) - maxExplained
+		if len(out.Pairs) == most {
+			out.more = len(show) - most
 			break
 		}
 		one := n.explain(p)

@@ -155,6 +155,6 @@ func (d *whyDrawing) pair(from, to string, x reach.Explanation) {
 	case ingress:
 		d.direction("ingress", from, to, x.Ingress)
 	default:
-		d.edge(from, to, "allows", "no policy is about it")
+		d.edge(from, to, "allows", "no policy")
 	}
 }

@@ -18,7 +18,7 @@ import (
 )
 
 // netCheckFormats are the forms of the verdicts.
-var netCheckFormats = []string{"table", "json", "yaml", "junit"}
+var netCheckFormats = []string{"table", "wide", "json", "yaml", "junit", "csv", "md", "dot", "svg", "html"}
 
 func newNetCheck(env *Env) *cobra.Command {
 	q := &netInquiry{}
@@ -33,6 +33,10 @@ and addresses, or shows traffic that breaks it, with the rules that let it throu
 
 With future: true, of an assertion or under spec, it is proven for all pods that may ever
 be made too, whatever their labels, in the namespaces that there are and in new ones.
+
+-o wide has each part of an assertion that is broken, every rule about the traffic, and
+the example that bulkhead net can asks about; -o csv a line for each assertion; -o md is a
+comment for a pull request. -o dot, svg and html draw what breaks them.
 
 The exit code is 0 where all hold, 1 where one does not, 2 where a file is wrong, and 3
 where something is not known. An assertion about pods that are not there is not known.`,
@@ -69,6 +73,9 @@ where something is not known. An assertion about pods that are not there is not 
 }
 
 func runNetCheck(ctx context.Context, env *Env, q *netInquiry, paths []string) error {
+	if err := q.pageForBrowser(env); err != nil {
+		return err
+	}
 	objects, err := readKind(ctx, env, paths, intent.Kind)
 	if err != nil {
 		return err
@@ -87,10 +94,16 @@ func runNetCheck(ctx context.Context, env *Env, q *netInquiry, paths []string) e
 	}
 	results := newNetCheckJSON(c, intent.Prove(reach.New(c), w, assertions, unseen(w)))
 	switch q.format {
-	case "table":
-		err = results.write(env.Stdout)
+	case "table", "wide":
+		err = results.write(env.Stdout, q.format == "wide")
 	case "junit":
 		err = results.junit(env.Stdout)
+	case "csv":
+		err = results.csv(env.Stdout)
+	case "md":
+		err = results.markdown(env.Stdout)
+	case "dot", "svg", "html":
+		err = q.draw(env.Stdout, results.drawing())
 	default:
 		err = answer(env.Stdout, q.format, results)
 	}
@@ -152,6 +165,8 @@ type counterexampleJSON struct {
 	Breaks  string         `json:"breaks"`
 	Egress  *netReasonJSON `json:"egress"`
 	Ingress *netReasonJSON `json:"ingress"`
+	// why is what was explained.
+	why reach.Explanation
 }
 
 func newNetCheckJSON(c *reach.Cluster, results []intent.Result) netCheckJSON {
@@ -166,7 +181,7 @@ func newNetCheckJSON(c *reach.Cluster, results []intent.Result) netCheckJSON {
 			why := of.Explain(x.From, x.To, x.Protocol, x.Port)
 			from, to := x.Names()
 			one.Counterexamples = append(one.Counterexamples, counterexampleJSON{from, to, reach.OnePort(x.Protocol, x.Port).String(), x.Ports.String(), !x.Stopped,
-				x.Breaks, newNetReason(x.From, why.Egress), newNetReason(x.To, why.Ingress)})
+				x.Breaks, newNetReason(x.From, why.Egress), newNetReason(x.To, why.Ingress), why})
 		}
 		switch r.Verdict {
 		case intent.Holds:
@@ -182,19 +197,20 @@ func newNetCheckJSON(c *reach.Cluster, results []intent.Result) netCheckJSON {
 }
 
 // write writes a line for each assertion, and what breaks it below.
-func (r netCheckJSON) write(w io.Writer) error {
+func (r netCheckJSON) write(w io.Writer, wide bool) error {
 	var out strings.Builder
 	for _, a := range r.Assertions {
 		fmt.Fprintf(&out, "%-8s %s%s\n", a.Verdict+":", report.Printable(a.Name), report.Printable(checkedAt(a.Location)))
-		out.WriteString(a.details("    "))
+		out.WriteString(a.details("    ", wide))
 	}
 	fmt.Fprintf(&out, "\n%s: %d hold, %d refuted, %d unknown\n", plural(len(r.Assertions), "assertion", "assertions"), r.Holds, r.Refuted, r.Unknown)
 	_, err := io.WriteString(w, out.String())
 	return err
 }
 
-// details say why an assertion does not hold, each line behind an indent.
-func (a netAssertionJSON) details(indent string) string {
+// details say why an assertion does not hold, each line behind an indent; wide what each
+// counterexample breaks as well, and how to ask about it.
+func (a netAssertionJSON) details(indent string, wide bool) string {
 	var out strings.Builder
 	for _, why := range a.Why {
 		fmt.Fprintf(&out, "%s%s\n", indent, report.Printable(why))
@@ -205,6 +221,9 @@ func (a netAssertionJSON) details(indent string) string {
 			verb = "reaches"
 		}
 		fmt.Fprintf(&out, "%s%s %s %s, ports: %s\n", indent, report.Printable(x.From), verb, report.Printable(x.To), x.Ports)
+		if wide {
+			fmt.Fprintf(&out, "%s  breaks: %s\n%s  ask: %s\n", indent, report.Printable(x.Breaks), indent, report.Printable(x.question()))
+		}
 		var why strings.Builder
 		x.Egress.write(&why, "  leaves ", x.From)
 		x.Ingress.write(&why, "  enters ", x.To)

@@ -47,7 +47,7 @@ func (r netCheckJSON) junit(w io.Writer) error {
 		if a.Location != nil {
 			c.File, c.Line = report.Printable(a.Location.File), a.Location.Line
 		}
-		broken := &assertionFailure{Type: string(a.Verdict), Text: a.details("")}
+		broken := &assertionFailure{Type: string(a.Verdict), Text: a.details("", false)}
 		if len(a.Why) > 0 {
 			broken.Message = report.Printable(a.Why[0])
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"bulkhead.dev/bulkhead/internal/model"
+	"bulkhead.dev/bulkhead/internal/network/entry"
 	"bulkhead.dev/bulkhead/internal/network/reach"
 )
 
@@ -21,22 +22,29 @@ type netDiffFlags struct {
 
 func newNetDiff(env *Env) *cobra.Command {
 	f := &netDiffFlags{}
-	f.forms = slices.Concat([]string{"table", "json", "yaml", "md", "csv"}, pictures)
+	f.forms = slices.Concat([]string{"table", "wide", "json", "yaml", "md", "csv"}, pictures)
 	c := &cobra.Command{
 		Use:   "diff {OLD NEW | PATH... --live}",
-		Short: "Tell which connections are gained, and which are lost",
+		Short: "Tell which connections and ways in are gained, and which are lost",
 		Long: `Diff compares who may talk to whom, not lines: a policy under another name, or a rule
 that is split in two, is no difference. OLD and NEW are files, folders, charts or
 snapshots. Connections of workloads that are new, or gone, are told apart from those
 between workloads that are in both. One of each lot is explained: by which rules it is
-allowed, and what stops it in the other state.
+allowed, and what stops it in the other state. -o wide names all workloads and addresses of
+each lot, and -o csv has a line for each pair.
+
+Ways in are Services, Ingresses, Gateways and ports of nodes by which addresses outside of
+the cluster get to workloads: one is gained where more addresses do, by another port or to
+another workload. Where one of the states does not say whether policies stop it, it is told
+as not known.
 
 With --live the paths are compared with the cluster of the kubeconfig, as if they were
 applied to it: objects of theirs replace those of the cluster, and all others stay. The
 same happens where OLD is a snapshot of a cluster and NEW is files.
 
 Exit codes: 1 where what --fail-on names has happened, 3 where something could not be
-read without which there may be more, otherwise 0.`,
+read without which there may be more, or where what --fail-on names may have happened to a
+way in, otherwise 0.`,
 		Example: `  # what does this branch open, and what does it break?
   git worktree add ../main main
   bulkhead net diff ../main/deploy deploy
@@ -55,31 +63,39 @@ read without which there may be more, otherwise 0.`,
 	}
 	fs := c.Flags()
 	fs.SortFlags = false
-	f.twoStates.addFlags(fs, &f.inquiry, "exit with 1 where a connection is gained, or where one is lost (default none)")
+	f.twoStates.addFlags(fs, &f.inquiry, "exit with 1 where a connection or a way in is gained, or where one is lost (default none)")
 	fs.StringVarP(&f.in, "namespace", "n", "", "only connections of this namespace")
 	addCNIFlag(fs, &f.netInquiry)
 	return c
 }
 
+// comparedNetworks are two states of a network, and how they differ.
+type comparedNetworks struct {
+	*reach.Difference
+	worlds [2]*model.World
+	// unknown is what could not be read.
+	unknown []string
+}
+
 // compareNetworks reads two states of a network, and compares them. Without older paths
-// the first is the cluster of the kubeconfig. It also says what could not be read.
-func compareNetworks(ctx context.Context, env *Env, q *netInquiry, older, newer []string) (*reach.Difference, []string, error) {
+// the first is the cluster of the kubeconfig.
+func compareNetworks(ctx context.Context, env *Env, q *netInquiry, older, newer []string) (*comparedNetworks, error) {
 	profile, err := reach.ParseProfile(q.cni)
 	if err != nil {
-		return nil, nil, usageError{err}
+		return nil, usageError{err}
 	}
 	var worlds [2]*model.World
 	for i, paths := range [][]string{older, newer} {
 		one := *q
 		one.files = paths
 		if worlds[i], err = one.networkWorld(ctx, env); err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 	}
 	switch {
 	case worlds[0].Live == worlds[1].Live:
 	case worlds[1].Live:
-		return nil, nil, usageError{fmt.Errorf("%s is a cluster and %s is not: name the cluster first, to see what the files would change in it", strings.Join(newer, ", "), strings.Join(older, ", "))}
+		return nil, usageError{fmt.Errorf("%s is a cluster and %s is not: name the cluster first, to see what the files would change in it", strings.Join(newer, ", "), strings.Join(older, ", "))}
 	default:
 		worlds[1] = appliedToNetwork(worlds[0], worlds[1])
 	}
@@ -93,8 +109,26 @@ func compareNetworks(ctx context.Context, env *Env, q *netInquiry, older, newer 
 		unknown = append(unknown, unread(c, w)...)
 		engines[i] = reach.New(c)
 	}
-	slices.Sort(unknown)
-	return reach.Compare(engines[0], engines[1]), slices.Compact(unknown), nil
+	return &comparedNetworks{reach.Compare(engines[0], engines[1]), worlds, compacted(unknown)}, nil
+}
+
+func compacted(texts []string) []string {
+	slices.Sort(texts)
+	return slices.Compact(texts)
+}
+
+// points are the ways in of both states, those of a namespace if one is named. What of them
+// could not be read is added to what is unknown.
+func (c *comparedNetworks) points(namespace string) (out [2]*entry.Points) {
+	for i, e := range []*reach.Engine{c.Before, c.After} {
+		out[i] = entry.New(c.worlds[i], e)
+		c.unknown = append(c.unknown, unreadEntries(out[i])...)
+		if namespace != "" {
+			out[i] = pointsIn(out[i], namespace)
+		}
+	}
+	c.unknown = compacted(c.unknown)
+	return out
 }
 
 // appliedToNetwork is a cluster once files are applied to it. Pods that run stay, but for
@@ -123,12 +157,31 @@ func appliedToNetwork(cluster, files *model.World) *model.World {
 		return false
 	}
 	objects := slices.Clone(files.Objects)
+	for i, o := range objects {
+		objects[i] = withStatus(o, old[o.ID()])
+	}
 	for _, o := range cluster.Objects {
 		if replaced[o.ID()] == nil && !anew(o) {
 			objects = append(objects, o)
 		}
 	}
 	return model.NewWorld(objects, model.WorldOptions{Live: true, Unobserved: slices.Concat(cluster.Coverage(), files.Coverage())})
+}
+
+// withStatus is a Service with the status that it has in the cluster, which says whether the
+// address of its load balancer is a private one: applying a file does not change it.
+func withStatus(o, was *model.Object) *model.Object {
+	status, written := o.Content["status"], o.Content["status"] != nil
+	if was != nil {
+		status = was.Content["status"]
+	}
+	if o.GroupKind != (model.GroupKind{Kind: "Service"}) || was == nil || status == nil || written || o.Text("spec", "type") != was.Text("spec", "type") {
+		return o
+	}
+	out := *o
+	out.Content = maps.Clone(o.Content)
+	out.Content["status"] = status
+	return &out
 }
 
 // sameOnNetwork reports whether policies cannot tell apart the pods that two objects make.
@@ -138,11 +191,25 @@ func sameOnNetwork(a, b *model.Object) bool {
 	}
 	ports := func(o *model.Object) (out []any) {
 		for c := range o.Pod().Containers() {
-			out = append(out, c.Content["ports"])
+			ports, _ := c.Content["ports"].([]any)
+			for _, port := range ports {
+				out = append(out, portGiven(port))
+			}
 		}
 		return append(out, model.Get(o.Pod().Spec, "hostNetwork"))
 	}
 	return maps.Equal(a.Pod().Labels(), b.Pod().Labels()) && reflect.DeepEqual(ports(a), ports(b))
+}
+
+// portGiven is a port of a container with the protocol that the API server gives it.
+func portGiven(port any) any {
+	content, ok := port.(map[string]any)
+	if !ok || content["protocol"] != nil {
+		return port
+	}
+	out := maps.Clone(content)
+	out["protocol"] = "TCP"
+	return out
 }
 
 // netDiff is what a comparison has found.
@@ -150,11 +217,16 @@ type netDiff struct {
 	*reach.Difference
 	// lots are what is gained and then what is lost, between workloads of both states and
 	// then of those that are new or gone.
-	lots    []netLot
+	lots []netLot
+	// ways are those in that are gained or lost, points all ways in of both states.
+	ways    []entry.Change
+	points  [2]*entry.Points
 	unknown []string
 	names   map[reach.Part]*setNames
 	// said counts the changes that were explained.
 	said int
+	// wide names and explains all.
+	wide bool
 }
 
 // netLot are changes of one kind.
@@ -172,15 +244,18 @@ func runNetDiff(ctx context.Context, env *Env, f *netDiffFlags, args []string) e
 	if !f.live {
 		older, newer = args[:1], args[1:]
 	}
-	compared, unknown, err := compareNetworks(ctx, env, &f.netInquiry, older, newer)
+	compared, err := compareNetworks(ctx, env, &f.netInquiry, older, newer)
 	if err != nil {
 		return err
 	}
-	d := sortNetDiff(compared, f.in)
-	d.unknown = unknown
+	d := sortNetDiff(compared.Difference, f.in)
+	d.points = compared.points(f.in)
+	d.ways, d.unknown = entry.Compare(d.points[0], d.points[1]), compared.unknown
 	switch f.format {
 	case "table":
 		err = d.writeText(env.Stdout)
+	case "wide":
+		err = d.everyOne().writeText(env.Stdout)
 	case "md":
 		err = d.writeMarkdown(env.Stdout)
 	case "csv":
@@ -197,6 +272,9 @@ func runNetDiff(ctx context.Context, env *Env, f *netDiffFlags, args []string) e
 		return no(strings.Join(d.unknown, "; "))
 	case slices.ContainsFunc(f.failOn, d.is):
 		return no("")
+	}
+	if why := d.perhapsWays(f.failOn); why != "" {
+		return no(why)
 	}
 	return nil
 }
@@ -237,13 +315,13 @@ func changesIn(d *reach.Difference, part reach.Part, namespace string) (out []re
 	return out
 }
 
+// failParts are what --fail-on names.
+var failParts = map[string]reach.Part{failGained: reach.Gained, failLost: reach.Lost, "none": reach.Kept}
+
 // is reports whether what --fail-on names has happened.
 func (d *netDiff) is(what string) bool {
-	part := map[string]reach.Part{failGained: reach.Gained, failLost: reach.Lost}
-	return slices.ContainsFunc(d.lots, func(l netLot) bool {
-		p, named := part[what]
-		return named && l.part == p && len(l.changes) > 0
-	})
+	return d.countWays(failParts[what], true) > 0 ||
+		slices.ContainsFunc(d.lots, func(l netLot) bool { return l.part == failParts[what] && len(l.changes) > 0 })
 }
 
 // count is how many connections are gained or lost, of both states and of workloads that

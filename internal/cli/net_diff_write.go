@@ -28,10 +28,12 @@ const (
 type setNames struct {
 	all   int
 	total map[string]int
+	// every says that each is to be named.
+	every bool
 }
 
 func newSetNames(workloads []*reach.Workload) *setNames {
-	n := &setNames{len(workloads), map[string]int{}}
+	n := &setNames{all: len(workloads), total: map[string]int{}}
 	for _, w := range workloads {
 		n.total[w.Namespace]++
 	}
@@ -40,6 +42,9 @@ func newSetNames(workloads []*reach.Workload) *setNames {
 
 // of names who is in a set: all workloads, all of a namespace, or some.
 func (n *setNames) of(s reach.Set) string {
+	if n.every {
+		return everyName(s)
+	}
 	var parts []string
 	if all := s.Len(); all == n.all && all > 1 {
 		parts = append(parts, fmt.Sprintf("all %d workloads", all))
@@ -83,7 +88,7 @@ func (n *setNames) byNamespace(s reach.Set) (out []string) {
 func (d *netDiff) summary() string {
 	gained, lost := d.count(reach.Gained, false), d.count(reach.Lost, false)
 	fresh, gone := d.count(reach.Gained, true), d.count(reach.Lost, true)
-	if gained+lost+fresh+gone+len(d.New)+len(d.Gone) == 0 {
+	if gained+lost+fresh+gone+len(d.New)+len(d.Gone)+len(d.ways) == 0 {
 		if len(d.unknown) > 0 {
 			return "No difference was found; not everything could be read."
 		}
@@ -96,7 +101,7 @@ func (d *netDiff) summary() string {
 	if len(d.Gone) > 0 {
 		text += fmt.Sprintf(" %s gone, with %s.", plural(len(d.Gone), "workload is", "workloads are"), plural(gone, "connection", "connections"))
 	}
-	return text
+	return text + d.waysSummary()
 }
 
 // heading says what the changes of a lot have in common.
@@ -114,11 +119,11 @@ func (d *netDiff) writeText(w io.Writer) error {
 	out.WriteString(d.summary() + "\n")
 	told := 0
 	for _, l := range d.lots {
-		if len(l.changes) > 0 && told < maxTold {
+		if len(l.changes) > 0 && told < d.mostTold() {
 			fmt.Fprintf(&out, "\n%s:\n", l.heading())
 		}
 		for i, c := range l.changes {
-			if told == maxTold {
+			if told == d.mostTold() {
 				fmt.Fprintf(&out, "  and %d more\n", len(l.changes)-i)
 				break
 			}
@@ -130,6 +135,7 @@ func (d *netDiff) writeText(w io.Writer) error {
 			}
 		}
 	}
+	d.writeWays(&out)
 	_, err := io.WriteString(w, out.String())
 	return err
 }
@@ -147,7 +153,7 @@ type netBecause struct {
 
 // because explains one pair of a change, as long as not too many have been.
 func (d *netDiff) because(c reach.Change) *netBecause {
-	if d.said++; d.said > maxDiffExplained {
+	if d.said++; d.said > d.mostExplained() {
 		return nil
 	}
 	return explainChange(c)
@@ -211,13 +217,7 @@ func (b *netBecause) lines(part reach.Part) (out []string) {
 	if b == nil {
 		return nil
 	}
-	out = append(out, b.Allowed...)
-	if part == reach.Lost {
-		for i, line := range out {
-			verb, rest, _ := strings.Cut(line, " ")
-			out[i] = map[string]string{"leaves": "left ", "enters": "entered "}[verb] + rest
-		}
-	}
+	out = append(out, inTense(b.Allowed, part)...)
 	if b.Stopped != "" {
 		out = append(out, map[reach.Part]string{reach.Gained: "was stopped ", reach.Lost: "is stopped "}[part]+b.Stopped)
 	}
@@ -247,6 +247,7 @@ func (d *netDiff) writeMarkdown(w io.Writer) error {
 			fmt.Fprintf(&out, "| %s | %s | %s | %s | %s |\n", partSigns[l.part], markdown(names.of(c.From)), markdown(names.of(c.To)), c.Ports, strings.Join(why, "<br>"))
 		}
 	}
+	d.markdownWays(&out)
 	for _, u := range d.unknown {
 		fmt.Fprintf(&out, "\nThere may be more: %s.\n", markdown(u))
 	}
@@ -284,7 +285,7 @@ func eachEnd(s reach.Set, visit func(string) bool) bool {
 func (d *netDiff) writeCSV(env *Env) error {
 	out := csv.NewWriter(env.Stdout)
 	lines, all := 0, 0
-	err := out.Write([]string{"change", "workloads", "from", "to", "ports"})
+	err := out.Write([]string{"change", "workloads", "from", "to", "ports", "way"})
 	for _, l := range d.lots {
 		for _, c := range l.changes {
 			all += c.Connections()
@@ -298,17 +299,23 @@ func (d *netDiff) writeCSV(env *Env) error {
 					if lines++; lines > maxPairLines || err != nil {
 						return false
 					}
-					err = out.Write([]string{partNames[l.part], l.ends(), report.Printable(from), report.Printable(to), c.Ports.String()})
+					err = out.Write([]string{partNames[l.part], l.ends(), report.Cell(from), report.Cell(to), c.Ports.String(), ""})
 					return true
 				})
 			})
 		}
 	}
+	d.csvWays(func(fields ...string) {
+		all++
+		if lines++; lines <= maxPairLines && err == nil {
+			err = out.Write(fields)
+		}
+	})
 	if out.Flush(); err == nil {
 		err = out.Error()
 	}
 	if err == nil && lines > maxPairLines {
-		fmt.Fprintf(env.Stderr, "bulkhead: %d connections are more than are listed: the first %d lines were written\n", all, maxPairLines)
+		fmt.Fprintf(env.Stderr, "bulkhead: %d connections and ways in are more than are listed: the first %d lines were written\n", all, maxPairLines)
 	}
 	return err
 }
@@ -340,8 +347,15 @@ type netDiffJSON struct {
 	Gone       []string        `json:"goneWorkloads,omitempty"`
 	Changes    []netChangeJSON `json:"changes"`
 	// More counts changes that are not listed.
-	More    int      `json:"more,omitempty"`
-	Unknown []string `json:"unknown,omitempty"`
+	More int `json:"more,omitempty"`
+	// WaysGained and WaysLost count ways in for certain, WaysUnknown those that may be.
+	WaysGained  int             `json:"waysGained"`
+	WaysLost    int             `json:"waysLost"`
+	WaysUnknown int             `json:"waysUnknown"`
+	Ways        []wayChangeJSON `json:"ways,omitempty"`
+	// MoreWays counts those that are not listed.
+	MoreWays int      `json:"moreWays,omitempty"`
+	Unknown  []string `json:"unknown,omitempty"`
 }
 
 func newNetSetJSON(s reach.Set) (out netSetJSON) {
@@ -361,6 +375,8 @@ func newNetSetJSON(s reach.Set) (out netSetJSON) {
 func (d *netDiff) json() netDiffJSON {
 	out := netDiffJSON{APIVersion: finding.APIVersion, Kind: "NetworkDiff", Changes: []netChangeJSON{}, Unknown: d.unknown,
 		Gained: d.count(reach.Gained, false) + d.count(reach.Gained, true), Lost: d.count(reach.Lost, false) + d.count(reach.Lost, true)}
+	out.WaysGained, out.WaysLost = d.countWays(reach.Gained, true), d.countWays(reach.Lost, true)
+	out.WaysUnknown = len(d.ways) - out.WaysGained - out.WaysLost
 	for _, w := range d.New {
 		out.New = append(out.New, w.String())
 	}
@@ -376,5 +392,6 @@ func (d *netDiff) json() netDiffJSON {
 			out.Changes = append(out.Changes, netChangeJSON{partNames[l.part], l.ends(), newNetSetJSON(c.From), newNetSetJSON(c.To), c.Ports.String(), c.Connections(), d.because(c)})
 		}
 	}
+	out.Ways, out.MoreWays = d.waysJSON()
 	return out
 }

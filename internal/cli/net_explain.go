@@ -17,7 +17,7 @@ import (
 
 func newNetExplain(env *Env) *cobra.Command {
 	q := &netInquiry{}
-	q.forms = []string{"table", "json", "yaml", "dot", "svg", "html"}
+	q.forms = netCanFormats
 	c := &cobra.Command{
 		Use:   "explain FROM TO[:PORT[/PROTOCOL]] | WORKLOAD",
 		Short: "Say which policies and rules are asked, one by one",
@@ -28,6 +28,9 @@ it is about the traffic, and if not what differs: a label, a namespace, a port.
 Of one workload it tells which policies are about it and what their rules allow to whom,
 which ways lead to it from outside, and which pods that do not exist yet could reach it or
 be reached by it.
+
+-o wide tells of all pairs and names all workloads that a rule is about, -o csv has a line
+for each rule that is asked, and -o md is a comment for a pull request.
 
 Ends are those of bulkhead net can. The exit code is 0, and 3 where something is not known.`,
 		Example: `  bulkhead net explain shop/web shop/db:5432
@@ -91,8 +94,17 @@ type netRuleStepJSON struct {
 	Why      []string          `json:"why,omitempty"`
 }
 
-// maxTraced bounds how many pairs are told step by step.
-const maxTraced = 5
+// maxTraced bounds how many pairs are told step by step, and maxTracedWide in the forms
+// that tell of all.
+const maxTraced, maxTracedWide = 5, 200
+
+// most is how many are told: few, or many in the forms that cut nothing.
+func (q *netInquiry) most(few, many int) int {
+	if q.format == "wide" || q.format == "csv" {
+		return many
+	}
+	return few
+}
 
 func runNetExplain(ctx context.Context, env *Env, q *netInquiry, from, to string) error {
 	if err := q.pageForBrowser(env); err != nil {
@@ -112,11 +124,9 @@ func runNetExplain(ctx context.Context, env *Env, q *netInquiry, from, to string
 	yes, denied := ends.ask()
 	switch {
 	case q.drawn():
-		err = q.draw(env.Stdout, newNetAnswer(ends, yes, denied).drawing())
-	case q.format == "table":
-		err = newNetExplanation(ends, yes, denied).write(env.Stdout)
+		err = q.draw(env.Stdout, newNetAnswer(ends, yes, denied, maxExplained).drawing())
 	default:
-		err = answer(env.Stdout, q.format, newNetExplanation(ends, yes, denied))
+		err = newNetExplanation(ends, yes, denied, q.most(maxTraced, maxTracedWide)).as(env.Stdout, q.format)
 	}
 	if why := ends.doubts(yes, denied); err == nil && len(why) > 0 {
 		return no(strings.Join(why, "; "))
@@ -125,12 +135,12 @@ func runNetExplain(ctx context.Context, env *Env, q *netInquiry, from, to string
 }
 
 // newNetExplanation takes a pair of each two workloads, those that may talk first.
-func newNetExplanation(n *netEnds, yes, denied []pair) netExplanation {
+func newNetExplanation(n *netEnds, yes, denied []pair, most int) netExplanation {
 	out := netExplanation{APIVersion: finding.APIVersion, Kind: "NetworkExplanation", Pairs: []netTraceJSON{}, PairsAsked: len(yes) + len(denied)}
 	seen := map[[2]string]bool{}
 	for i, p := range slices.Concat(yes, denied) {
 		key := [2]string{p.from.String(), p.to.side.String()}
-		if seen[key] || len(seen) == maxTraced {
+		if seen[key] || len(seen) == most {
 			continue
 		}
 		seen[key] = true
@@ -159,7 +169,21 @@ func newSteps(of []reach.Step) (out []netStepJSON) {
 	return out
 }
 
-func (x netExplanation) write(w io.Writer) error {
+// as writes it in a form.
+func (x netExplanation) as(w io.Writer, format string) error {
+	switch format {
+	case "table", "wide":
+		return x.write(w, format == "wide")
+	case "csv":
+		return x.csv(w)
+	case "md":
+		return x.markdown(w)
+	}
+	return answer(w, format, x)
+}
+
+// write tells it; wide writes changes out.
+func (x netExplanation) write(w io.Writer, wide bool) error {
 	var out strings.Builder
 	for i, p := range x.Pairs {
 		if i > 0 {
@@ -182,7 +206,7 @@ func (x netExplanation) write(w io.Writer) error {
 		for _, why := range p.Unknown {
 			fmt.Fprintf(&out, "  not known: %s\n", report.Printable(why))
 		}
-		writeTurns(&out, p.SmallestChanges, p.Allowed, x.PairsAsked > 1, false)
+		writeTurns(&out, p.SmallestChanges, p.Allowed, x.PairsAsked > 1, wide)
 	}
 	if more := x.PairsAsked - len(x.Pairs); more > 0 {
 		fmt.Fprintf(&out, "\nand %d more pairs, of the same workloads or others\n", more)

@@ -73,6 +73,8 @@ type netEntryJSON struct {
 const (
 	// maxOneEnd bounds how many workloads are told, maxRuleWorkloads how many a rule names.
 	maxOneEnd, maxRuleWorkloads = 10, 20
+	// maxOneEndWide and maxRuleWorkloadsWide hold for the forms that tell of all.
+	maxOneEndWide, maxRuleWorkloadsWide = 1_000, 10_000
 )
 
 func runNetExplainOne(ctx context.Context, env *Env, q *netInquiry, name string) error {
@@ -105,18 +107,22 @@ func runNetExplainOne(ctx context.Context, env *Env, q *netInquiry, name string)
 	seen := map[string]bool{}
 	for _, s := range sides {
 		if key := s.Pod.String() + fmt.Sprint(s.Pod.Labels, s.Pod.HostNetwork); !seen[key] {
-			if seen[key] = true; len(out.Workloads) == maxOneEnd {
+			if seen[key] = true; len(out.Workloads) == q.most(maxOneEnd, maxOneEndWide) {
 				out.more++
 				continue
 			}
-			out.Workloads = append(out.Workloads, newNetWorkload(e, points, s.Pod))
+			out.Workloads = append(out.Workloads, newNetWorkload(e, points, s.Pod, q.most(maxRuleWorkloads, maxRuleWorkloadsWide)))
 		}
 	}
 	switch {
 	case q.drawn():
 		err = q.draw(env.Stdout, out.drawing())
-	case q.format == "table":
-		err = out.write(env.Stdout)
+	case q.format == "table" || q.format == "wide":
+		err = out.write(env.Stdout, q.format == "wide")
+	case q.format == "csv":
+		err = out.csv(env.Stdout)
+	case q.format == "md":
+		err = out.markdown(env.Stdout)
 	default:
 		err = answer(env.Stdout, q.format, out)
 	}
@@ -126,12 +132,12 @@ func runNetExplainOne(ctx context.Context, env *Env, q *netInquiry, name string)
 	return err
 }
 
-func newNetWorkload(e *reach.Engine, points *entry.Points, p *reach.Pod) netWorkloadJSON {
+func newNetWorkload(e *reach.Engine, points *entry.Points, p *reach.Pod, most int) netWorkloadJSON {
 	out := netWorkloadJSON{Workload: p.String(), Labels: p.Labels}
 	if p.HostNetwork {
 		out.Why = "it is in the network of its node, which no policy isolates"
 	}
-	out.Ingress, out.Egress = newNetDirection(e.Cluster, reach.Ingress, p), newNetDirection(e.Cluster, reach.Egress, p)
+	out.Ingress, out.Egress = newNetDirection(e.Cluster, reach.Ingress, p, most), newNetDirection(e.Cluster, reach.Egress, p, most)
 	for i := range points.Entries {
 		of := &points.Entries[i]
 		for _, b := range of.Backends {
@@ -149,7 +155,8 @@ func newNetWorkload(e *reach.Engine, points *entry.Points, p *reach.Pod) netWork
 	return out
 }
 
-func newNetDirection(c *reach.Cluster, d reach.Direction, p *reach.Pod) netDirectionJSON {
+// newNetDirection has the policies about a direction; a rule names at most so many workloads.
+func newNetDirection(c *reach.Cluster, d reach.Direction, p *reach.Pod, most int) netDirectionJSON {
 	var out netDirectionJSON
 	for _, s := range c.About(d, p) {
 		out.Isolated = out.Isolated || s.Policy != nil
@@ -163,8 +170,8 @@ func newNetDirection(c *reach.Cluster, d reach.Direction, p *reach.Pod) netDirec
 			}
 			slices.Sort(names)
 			rule.Workloads = slices.Compact(names)
-			if more := len(rule.Workloads) - maxRuleWorkloads; more > 0 {
-				rule.Workloads, rule.More = rule.Workloads[:maxRuleWorkloads], more
+			if more := len(rule.Workloads) - most; more > 0 {
+				rule.Workloads, rule.More = rule.Workloads[:most], more
 			}
 			one.Rules = append(one.Rules, rule)
 		}
@@ -173,7 +180,8 @@ func newNetDirection(c *reach.Cluster, d reach.Direction, p *reach.Pod) netDirec
 	return out
 }
 
-func (x netWorkloads) write(w io.Writer) error {
+// write tells it; wide has all kinds of pods that do not exist yet, with an example of each.
+func (x netWorkloads) write(w io.Writer, wide bool) error {
 	var out strings.Builder
 	for i, one := range x.Workloads {
 		if i > 0 {
@@ -192,7 +200,7 @@ func (x netWorkloads) write(w io.Writer) error {
 			}
 			fmt.Fprintf(&out, "  %s (%s, from %s) leads to it%s: %s%s\n", report.Printable(e.Entry), report.Printable(e.Type), e.Exposure, port, e.Verdict, report.Printable(checkedAt(e.Location)))
 		}
-		one.Exposure.write(&out, "  ")
+		one.Exposure.write(&out, "  ", wide)
 	}
 	if x.more > 0 {
 		fmt.Fprintf(&out, "\nand %d more: name fewer\n", x.more)

@@ -57,19 +57,23 @@ func newFutures(of []reach.Future) []futureJSON {
 // maxFutures is how many kinds of pods a table tells of one workload.
 const maxFutures = 8
 
-// write tells both ways, a line for each kind of pods.
-func (x *exposureJSON) write(out *strings.Builder, indent string) {
+// write tells both ways, a line for each kind of pods; wide tells all, with an example.
+func (x *exposureJSON) write(out *strings.Builder, indent string, wide bool) {
 	tell := func(title string, of []futureJSON) {
 		if len(of) == 0 {
 			return
 		}
 		fmt.Fprintf(out, "%s%s\n", indent, title)
 		for i, f := range of {
-			if i == maxFutures {
+			if i == maxFutures && !wide {
 				fmt.Fprintf(out, "%s  and %d more kinds of pods\n", indent, len(of)-maxFutures)
 				break
 			}
-			fmt.Fprintf(out, "%s  %s\n", indent, report.Printable(f.text()))
+			example := ""
+			if wide {
+				example = ", such as " + f.Example
+			}
+			fmt.Fprintf(out, "%s  %s\n", indent, report.Printable(f.text()+example))
 		}
 	}
 	tell("pods that could reach it, if they were made:", x.From)
@@ -219,7 +223,7 @@ func (x netExposure) csv(w io.Writer) error {
 		return err
 	}
 	for _, r := range x.rows() {
-		if err := out.Write([]string{report.Printable(r.workload), r.direction, report.Printable(r.Pods), report.Printable(strings.Join(r.Namespaces, " ")), r.Ports, strconv.Itoa(r.Like), report.Printable(r.Example)}); err != nil {
+		if err := out.Write([]string{report.Cell(r.workload), r.direction, report.Cell(r.Pods), report.Cell(strings.Join(r.Namespaces, " ")), r.Ports, strconv.Itoa(r.Like), report.Cell(r.Example)}); err != nil {
 			return err
 		}
 	}

@@ -36,8 +36,8 @@ tells the rules that allow it, with file and line. The picture (svg) is for docu
 is for Graphviz, json for other programs.
 
 With -n only connections of a namespace are drawn, to and from others too. --compare draws
-what has changed since another state: connections and workloads that are gained, lost and
-kept, without the ways in.`,
+what has changed since another state: connections, workloads and ways in that are gained,
+lost and kept.`,
 		Example: `  # a cluster, as a page
   bulkhead net graph --output-file net.html
 
@@ -71,14 +71,17 @@ func runNetGraph(ctx context.Context, env *Env, q *netGraphFlags) error {
 	}
 	var d *reach.Difference
 	var unknown []string
-	var points *entry.Points
+	ways := &netWays{}
 	title := "Who may talk to whom"
 	parts := []reach.Part{reach.Kept}
 	if len(q.compare) > 0 {
-		var err error
-		if d, unknown, err = compareNetworks(ctx, env, &q.netInquiry, q.compare, q.files); err != nil {
+		compared, err := compareNetworks(ctx, env, &q.netInquiry, q.compare, q.files)
+		if err != nil {
 			return err
 		}
+		points := compared.points(q.in)
+		ways.before, ways.after, ways.changes = points[0], points[1], entry.Compare(points[0], points[1])
+		d, unknown = compared.Difference, compared.unknown
 		title, parts = title+", compared with before", []reach.Part{reach.Gained, reach.Lost, reach.Kept}
 	} else {
 		c, w, err := q.cluster(ctx, env)
@@ -86,17 +89,17 @@ func runNetGraph(ctx context.Context, env *Env, q *netGraphFlags) error {
 			return err
 		}
 		e := reach.New(c)
-		points = entry.New(w, e)
-		d, unknown = reach.Compare(e, e), append(unread(c, w), unreadEntries(points)...)
+		ways.after = entry.New(w, e)
+		d, unknown = reach.Compare(e, e), append(unread(c, w), unreadEntries(ways.after)...)
+		if q.in != "" {
+			ways.after = pointsIn(ways.after, q.in)
+		}
 	}
 	if q.in != "" {
 		title += ": namespace " + q.in
-		if points != nil {
-			points = pointsIn(points, q.in)
-		}
 	}
 	n := newNetDrawing(d, title)
-	n.namespace, n.single, n.points = q.in, q.all, points
+	n.namespace, n.single, n.ways = q.in, q.all, ways
 	n.unknown(unknown)
 	for _, part := range parts {
 		n.add(changesIn(d, part, q.in))

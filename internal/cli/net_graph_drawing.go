@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"bulkhead.dev/bulkhead/internal/graph"
-	"bulkhead.dev/bulkhead/internal/network/entry"
 	"bulkhead.dev/bulkhead/internal/network/reach"
 )
 
@@ -30,8 +29,8 @@ type netDrawing struct {
 	changes   []reach.Change
 	names     map[reach.Part]*setNames
 	namespace string
-	// points are the ways in; nil where two states are compared.
-	points *entry.Points
+	// ways are those in; nil where none are drawn.
+	ways *netWays
 	// single draws each workload by itself.
 	single bool
 
@@ -90,7 +89,7 @@ func (n *netDrawing) picture() *graph.Drawing {
 		n.changes = n.changes[:maxDrawn]
 		n.Notes = append(n.Notes, fmt.Sprintf("%d more kinds of connections are not drawn: ask for one namespace.", more))
 	}
-	n.groups, n.apart = n.d.Groups(n.changes), apart(n.points)
+	n.groups, n.apart = n.d.Groups(n.changes), n.ways.apart()
 	for _, g := range n.groups.Workloads {
 		if n.namespace == "" || n.isIn(g) {
 			n.drawGroup(g)
@@ -99,8 +98,8 @@ func (n *netDrawing) picture() *graph.Drawing {
 	for _, f := range n.fans() {
 		n.drawFan(f)
 	}
-	if n.points != nil {
-		n.drawWays(n.points, n.d.After.Cluster)
+	if n.ways != nil {
+		n.drawWays()
 	}
 	if n.explained > maxEdgesExplained {
 		n.Notes = append(n.Notes, fmt.Sprintf("Of %d edges the first %d tell their rules.", n.explained, maxEdgesExplained))
@@ -378,6 +377,7 @@ func (d *netDiff) drawing(namespace string) *graph.Drawing {
 	n := newNetDrawing(d.Difference, "Connections gained and lost")
 	n.Description = "What one of two states allows, and not the other."
 	n.namespace = namespace
+	n.ways = &netWays{d.points[0], d.points[1], d.ways, true}
 	n.unknown(d.unknown)
 	for _, part := range []reach.Part{reach.Gained, reach.Lost} {
 		n.add(changesIn(d.Difference, part, namespace))

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -34,50 +35,167 @@ var (
 	wayVerdicts = map[entry.Verdict]string{entry.Allowed: "way", entry.Unknown: "doubt", entry.Denied: "stopped"}
 )
 
+// wayStep is one port of a way in between two nodes, of one state. A node that is drawn
+// already has an ID only; the compartment of others is the name of a namespace, until they
+// are drawn.
+type wayStep struct {
+	from, to    graph.Node
+	kind, label string
+	// changed says that the state has it, of this step's ends, and the other has not.
+	changed bool
+	details func() []graph.Detail
+}
+
+// stepKey is the same for steps that nobody sees a difference between.
+type stepKey struct{ from, to, kind, label string }
+
+func (s *wayStep) key() stepKey { return stepKey{s.from.ID, s.to.ID, s.kind, s.label} }
+
 // wayEdge are all ports of one kind between two nodes.
 type wayEdge struct {
-	from, to, kind string
-	labels         []string
-	details        []graph.Detail
+	graph.Edge
+	labels []string
 }
 
 // waysDrawing draws the ways into a cluster.
 type waysDrawing struct {
 	*netDrawing
+	// cluster, steps and changed are those of the state that is looked at.
 	cluster *reach.Cluster
-	edges   []*wayEdge
-	at      map[[3]string]*wayEdge
-	more    int
+	steps   []*wayStep
+	changed map[entry.Way]bool
+	// fresh and gone are workloads that only one state has.
+	fresh, gone map[string]bool
+	edges       []*wayEdge
+	at          map[edgeID]*wayEdge
+	more        int
+}
+
+type edgeID struct {
+	from, to, kind string
+	state          graph.State
+}
+
+// netWays are the ways in to draw, and of two states what becomes of them.
+type netWays struct {
+	// before is nil where there is one state.
+	before, after *entry.Points
+	changes       []entry.Change
+	// changesOnly leaves out what both states have.
+	changesOnly bool
 }
 
 // drawWays draws Services that are open to outside, Ingresses and Gateways, and who can use
 // them. The workloads are drawn already.
-func (n *netDrawing) drawWays(p *entry.Points, c *reach.Cluster) {
+func (n *netDrawing) drawWays() {
 	n.Kinds, n.EdgeKinds = append(n.Kinds, wayKinds...), append(n.EdgeKinds, wayEdges...)
-	w := &waysDrawing{netDrawing: n, cluster: c, at: map[[3]string]*wayEdge{}}
+	w := &waysDrawing{netDrawing: n, at: map[edgeID]*wayEdge{}, fresh: workloadNames(n.d.New), gone: workloadNames(n.d.Gone)}
+	after := w.stepsOf(n.ways.after, n.d.After.Cluster, reach.Gained)
+	if n.ways.before == nil {
+		for _, s := range after {
+			w.connect(s, graph.Same)
+		}
+	} else {
+		w.connectBoth(w.stepsOf(n.ways.before, n.d.Before.Cluster, reach.Lost), after)
+	}
+	for _, e := range w.edges {
+		e.Label = strings.Join(e.labels[:min(len(e.labels), maxLabels)], ", ")
+		if len(e.labels) > maxLabels {
+			e.Label += " and more"
+		}
+		n.Edges = append(n.Edges, e.Edge)
+	}
+	if !n.ways.changesOnly {
+		w.dangling(n.ways.after.Dangling)
+	}
+	if w.more > 0 {
+		n.Notes = append(n.Notes, fmt.Sprintf("%d more ways in are not drawn: ask for one namespace.", w.more))
+	}
+}
+
+func workloadNames(of []*reach.Workload) map[string]bool {
+	out := map[string]bool{}
+	for _, w := range of {
+		out[w.String()] = true
+	}
+	return out
+}
+
+// dangling tells what leads nowhere for certain.
+func (w *waysDrawing) dangling(all []entry.Dangling) {
+	sure := slices.DeleteFunc(slices.Clone(all), func(d entry.Dangling) bool { return !d.Sure })
+	for i := range sure[:min(len(sure), maxToldLost)] {
+		d := newDangling(&sure[i])
+		w.Notes = append(w.Notes, fmt.Sprintf("Leads nowhere: %s: %s.", d.place(), d.text()))
+	}
+	if more := len(sure) - maxToldLost; more > 0 {
+		w.Notes = append(w.Notes, fmt.Sprintf("%d more lead nowhere: net map lists them.", more))
+	}
+}
+
+// stepsOf are the steps of one state.
+func (w *waysDrawing) stepsOf(p *entry.Points, c *reach.Cluster, part reach.Part) []*wayStep {
+	w.cluster, w.steps, w.changed = c, nil, map[entry.Way]bool{}
+	for i := range w.ways.changes {
+		if c := &w.ways.changes[i]; c.Part == part {
+			for _, way := range c.Ways {
+				w.changed[way] = true
+			}
+		}
+	}
 	for i := range p.Entries {
 		if e := &p.Entries[i]; outward(e) {
 			w.drawEntry(e)
 		}
 	}
-	for _, e := range w.edges {
-		label := strings.Join(e.labels[:min(len(e.labels), maxLabels)], ", ")
-		if len(e.labels) > maxLabels {
-			label += " and more"
+	return w.steps
+}
+
+// connectBoth draws the steps of two states. Of those that both have, one is drawn as added
+// or removed as well where others get in by it.
+func (w *waysDrawing) connectBoth(before, after []*wayStep) {
+	states := map[string]graph.State{} // of nodes
+	was, is := map[stepKey]bool{}, map[stepKey]bool{}
+	for _, s := range before {
+		was[s.key()] = true
+		states[s.from.ID], states[s.to.ID] = graph.Removed, graph.Removed
+	}
+	old := maps.Clone(states)
+	for _, s := range after {
+		is[s.key()] = true
+		for _, id := range []string{s.from.ID, s.to.ID} {
+			states[id] = graph.Added
+			if old[id] != "" {
+				states[id] = graph.Same
+			}
 		}
-		n.Edges = append(n.Edges, graph.Edge{From: e.from, To: e.to, Kind: e.kind, Label: label, Details: e.details})
 	}
-	sure := slices.DeleteFunc(slices.Clone(p.Dangling), func(d entry.Dangling) bool { return !d.Sure })
-	for i := range sure[:min(len(sure), maxToldLost)] {
-		d := newDangling(&sure[i])
-		n.Notes = append(n.Notes, fmt.Sprintf("Leads nowhere: %s: %s.", d.place(), d.text()))
+	touched := map[string]bool{}
+	for state, steps := range map[graph.State][]*wayStep{graph.Removed: before, graph.Added: after} {
+		other := map[graph.State]map[stepKey]bool{graph.Removed: is, graph.Added: was}[state]
+		for _, s := range steps {
+			if s.changed || !other[s.key()] {
+				touched[s.from.ID] = true
+			}
+		}
 	}
-	if more := len(sure) - maxToldLost; more > 0 {
-		n.Notes = append(n.Notes, fmt.Sprintf("%d more lead nowhere: net map lists them.", more))
+	each := func(steps []*wayStep, other map[stepKey]bool, state graph.State) {
+		for _, s := range steps {
+			for _, node := range []*graph.Node{&s.from, &s.to} {
+				if node.Kind == "service" || node.Kind == "route" {
+					node.State = states[node.ID]
+				}
+			}
+			switch both := other[s.key()]; {
+			case s.changed || !both:
+				w.connect(s, state)
+			case state == graph.Added && (!w.ways.changesOnly || touched[s.to.ID]):
+				w.connect(s, graph.Same)
+			}
+		}
 	}
-	if w.more > 0 {
-		n.Notes = append(n.Notes, fmt.Sprintf("%d more ways in are not drawn: ask for one namespace.", w.more))
-	}
+	each(after, was, graph.Added)
+	each(before, is, graph.Removed)
 }
 
 // outward reports whether an entry is drawn: one that only the cluster has is traffic as
@@ -85,44 +203,47 @@ func (n *netDrawing) drawWays(p *entry.Points, c *reach.Cluster) {
 func outward(e *entry.Entry) bool { return e.Exposure != entry.Cluster || e.Controller != nil }
 
 // apart are the workloads that ways in lead to, and those that serve them.
-func apart(p *entry.Points) map[string]bool {
+func (n *netWays) apart() map[string]bool {
 	out := map[string]bool{}
-	if p == nil {
+	if n == nil {
 		return out
 	}
-	for i := range p.Entries {
-		e := &p.Entries[i]
-		if !outward(e) {
-			continue
-		}
-		for _, b := range e.Backends {
-			out[b.Workload()] = true
-		}
-		if e.Controller != nil {
-			for _, pod := range e.Controller.Pods {
-				out[pod.String()] = true
+	for _, p := range []*entry.Points{n.before, n.after} {
+		for i := 0; p != nil && i < len(p.Entries); i++ {
+			e := &p.Entries[i]
+			if !outward(e) {
+				continue
+			}
+			for _, b := range e.Backends {
+				out[b.Workload()] = true
+			}
+			if e.Controller != nil {
+				for _, pod := range e.Controller.Pods {
+					out[pod.String()] = true
+				}
 			}
 		}
 	}
 	return out
 }
 
-// drawEntry draws one entry: from whom, to the node that it is, to the workloads.
+// drawEntry notes the steps of one entry: from whom, to the node that it is, to the
+// workloads.
 func (w *waysDrawing) drawEntry(e *entry.Entry) {
-	if len(w.edges) >= maxWaysDrawn {
+	if len(w.steps) >= maxWaysDrawn {
 		w.more++
 		return
 	}
-	id := ""
+	var at graph.Node
 	switch {
 	case e.Controller != nil:
-		id = w.node(e, "route")
-		w.toRoute(e, id)
+		at = w.node(e, "route")
+		w.toRoute(e, at)
 	case e.Kind == "Service":
-		id = w.node(e, "service")
-		w.connect(w.source(e), id, "way", portOf(e), graph.Detail{Name: "Way in", Value: wayText(e)}, graph.Detail{Name: "Port", Value: portOf(e)})
+		at = w.node(e, "service")
+		w.step(w.source(e), at, "way", portOf(e), graph.Detail{Name: "Way in", Value: wayText(e)}, graph.Detail{Name: "Port", Value: portOf(e)})
 	default:
-		id = w.source(e)
+		at = w.source(e)
 	}
 	for k := range e.Backends {
 		b := &e.Backends[k]
@@ -139,8 +260,15 @@ func (w *waysDrawing) drawEntry(e *entry.Entry) {
 		if group {
 			label += " (" + b.Pods[0].Name + ")"
 		}
-		w.connect(id, to, wayVerdicts[b.Verdict], label, w.why(e, b)...)
+		cluster := w.cluster
+		w.steps = append(w.steps, &wayStep{from: at, to: to, kind: wayVerdicts[b.Verdict], label: label, changed: w.changed[entry.Way{Entry: e, Backend: b}],
+			details: func() []graph.Detail { return w.why(cluster, e, b) }})
 	}
+}
+
+// step notes one that does not depend on policies.
+func (w *waysDrawing) step(from, to graph.Node, kind, label string, details ...graph.Detail) {
+	w.steps = append(w.steps, &wayStep{from: from, to: to, kind: kind, label: label, details: func() []graph.Detail { return details }})
 }
 
 // portOf is the port by which traffic comes.
@@ -151,9 +279,9 @@ func portOf(e *entry.Entry) string {
 	return fmt.Sprintf("%s %d", e.Protocol, e.Port)
 }
 
-// node draws a Service, Ingress or Gateway, once.
-func (w *waysDrawing) node(e *entry.Entry, kind string) string {
-	node := graph.Node{ID: key(e.Kind, e.Namespace, e.Name), Label: e.Name, Kind: kind, Compartment: w.place(e.Namespace),
+// node is a Service, Ingress or Gateway.
+func (w *waysDrawing) node(e *entry.Entry, kind string) graph.Node {
+	node := graph.Node{ID: key(e.Kind, e.Namespace, e.Name), Label: e.Name, Kind: kind, Compartment: e.Namespace,
 		Details: []graph.Detail{{Name: e.Kind, Value: e.Namespace + "/" + e.Name}}}
 	if e.Controller != nil {
 		node.Details = append(node.Details, graph.Detail{Name: "Class", Value: orDash(e.Type)}, graph.Detail{Name: "Served by", Value: e.Controller.Name})
@@ -161,46 +289,52 @@ func (w *waysDrawing) node(e *entry.Entry, kind string) string {
 	if at := e.Object.Locate(nil); at != nil && e.Object.Kind == e.Kind {
 		node.Details = append(node.Details, graph.Detail{Name: "Written", Value: fmt.Sprintf("%s:%d", at.File, at.Line)})
 	}
-	return w.draw(node)
+	return node
 }
 
-// toRoute draws how an Ingress or Gateway gets its traffic: from the pods that serve it, or
+// toRoute notes how an Ingress or Gateway gets its traffic: from the pods that serve it, or
 // where these are not there from outside.
-func (w *waysDrawing) toRoute(e *entry.Entry, id string) {
+func (w *waysDrawing) toRoute(e *entry.Entry, to graph.Node) {
 	said := map[string]bool{}
 	for _, p := range e.Controller.Pods {
 		if name := p.String(); !said[name] {
 			said[name] = true
 			from, _ := w.workloadNode(p)
-			w.connect(from, id, "way", "", graph.Detail{Name: "Served by", Value: name})
+			w.step(from, to, "way", "", graph.Detail{Name: "Served by", Value: name})
 		}
 	}
 	if len(said) == 0 {
-		w.connect(w.source(e), id, "way", portOf(e), graph.Detail{Name: "Port", Value: portOf(e)})
+		w.step(w.source(e), to, "way", portOf(e), graph.Detail{Name: "Port", Value: portOf(e)})
 	}
 }
 
-// source draws from where an entry can be used.
-func (w *waysDrawing) source(e *entry.Entry) string {
+// source is from where an entry can be used.
+func (w *waysDrawing) source(e *entry.Entry) graph.Node {
 	text := sourceText(e)
 	node := graph.Node{ID: key("source", text), Label: text, Kind: "source"}
 	if e.Exposure == entry.Addresses {
 		node.Details = []graph.Detail{{Name: "Blocks", Value: blockList(e.Sources)}}
 	}
-	return w.draw(node)
+	return node
 }
 
 // workloadNode is the node that a pod is drawn in, and whether it stands for others too.
-func (w *waysDrawing) workloadNode(p *reach.Pod) (id string, group bool) {
+func (w *waysDrawing) workloadNode(p *reach.Pod) (node graph.Node, group bool) {
 	if known, ok := w.drawn[p.String()]; ok {
-		return known.id, known.group
+		return graph.Node{ID: known.id}, known.group
 	}
-	return w.draw(graph.Node{ID: key("workload", p.Namespace, p.Kind, p.Name), Label: p.Name, Kind: "workload", Compartment: w.place(p.Namespace),
-		Details: []graph.Detail{{Name: p.Kind, Value: p.Name}, {Name: "Namespace", Value: p.Namespace}}}), false
+	node = graph.Node{ID: key("workload", p.Namespace, p.Kind, p.Name), Label: p.Name, Kind: "workload", Compartment: p.Namespace,
+		Details: []graph.Detail{{Name: p.Kind, Value: p.Name}, {Name: "Namespace", Value: p.Namespace}}}
+	if w.fresh[p.String()] {
+		node.State = graph.Added
+	} else if w.gone[p.String()] {
+		node.State = graph.Removed
+	}
+	return node, false
 }
 
 // why tells about the last step of a way.
-func (w *waysDrawing) why(e *entry.Entry, b *entry.Backend) []graph.Detail {
+func (w *waysDrawing) why(cluster *reach.Cluster, e *entry.Entry, b *entry.Backend) []graph.Detail {
 	out := []graph.Detail{{Name: "Way in", Value: wayText(e)}, {Name: "Leads to", Value: b.Workload() + " by " + portText(e, b)}, {Name: "From", Value: fromText(e, b)}}
 	if at := e.Location(); at != nil {
 		out = append(out, graph.Detail{Name: "Written", Value: fmt.Sprintf("%s:%d", at.File, at.Line)})
@@ -210,7 +344,7 @@ func (w *waysDrawing) why(e *entry.Entry, b *entry.Backend) []graph.Detail {
 	}
 	if w.explained++; w.explained <= maxEdgesExplained {
 		for _, h := range b.Hops {
-			hop := newHop(w.cluster, h)
+			hop := newHop(cluster, h)
 			if len(hop.Why) == 0 {
 				hop.Why = []string{"no rule of a policy decides"}
 			}
@@ -224,20 +358,26 @@ func (w *waysDrawing) why(e *entry.Entry, b *entry.Backend) []graph.Detail {
 }
 
 // connect draws an edge, or adds a port to it.
-func (w *waysDrawing) connect(from, to, kind, label string, details ...graph.Detail) {
-	id := [3]string{from, to, kind}
+func (w *waysDrawing) connect(s *wayStep, state graph.State) {
+	id := edgeID{s.from.ID, s.to.ID, s.kind, state}
 	e := w.at[id]
 	if e == nil {
-		e = &wayEdge{from: from, to: to, kind: kind}
+		for _, node := range []graph.Node{s.from, s.to} {
+			if node.Compartment != "" {
+				node.Compartment = w.place(node.Compartment)
+			}
+			w.draw(node)
+		}
+		e = &wayEdge{Edge: graph.Edge{From: s.from.ID, To: s.to.ID, Kind: s.kind, State: state}}
 		w.at[id] = e
 		w.edges = append(w.edges, e)
 	}
-	if label != "" && !slices.Contains(e.labels, label) {
-		e.labels = append(e.labels, label)
+	if s.label != "" && !slices.Contains(e.labels, s.label) {
+		e.labels = append(e.labels, s.label)
 	}
-	for _, d := range details {
-		if !slices.Contains(e.details, d) && len(e.details) < maxMembersTold {
-			e.details = append(e.details, d)
+	for _, d := range s.details() {
+		if !slices.Contains(e.Details, d) && len(e.Details) < maxMembersTold {
+			e.Details = append(e.Details, d)
 		}
 	}
 }

@@ -218,14 +218,14 @@ func (m netMap) csv(w io.Writer) error {
 		}
 		for _, target := range targets {
 			for _, from := range everyPeer(f) {
-				if err := out.Write([]string{report.Printable(from), report.Printable(target), f.Ports.String(), "", entry.Allowed.String()}); err != nil {
+				if err := out.Write([]string{report.Cell(from), report.Cell(target), f.Ports.String(), "", entry.Allowed.String()}); err != nil {
 					return err
 				}
 			}
 		}
 	}
 	for _, r := range m.ways(false) {
-		if err := out.Write([]string{report.Printable(r.source), report.Printable(r.to), r.portsText(), report.Printable(r.way), r.verdict.String()}); err != nil {
+		if err := out.Write([]string{report.Cell(r.source), report.Cell(r.to), r.portsText(), report.Cell(r.way), r.verdict.String()}); err != nil {
 			return err
 		}
 	}

@@ -132,16 +132,11 @@ func (d *accessDiff) writeMarkdown(w io.Writer) error {
 	return err
 }
 
-var markdownEscapes = strings.NewReplacer(`\`, `\\`, "`", "\\`", "*", `\*`, "_", `\_`, "[", `\[`, "]", `\]`, "<", "&lt;", ">", "&gt;", "&", "&amp;", "|", `\|`, "#", `\#`, "@", "@\u200b", "~", `\~`)
+// markdown is text that is shown as it is, and notifies nobody.
+func markdown(text string) string { return report.Markdown(text) }
 
-// markdown is text that is shown as it is: names are of whoever makes objects. An @
-// would notify people.
-func markdown(text string) string { return markdownEscapes.Replace(report.Printable(text)) }
-
-// markdownCode is text as code in a cell of a table. A backtick would end it.
-func markdownCode(text string) string {
-	return "`" + strings.NewReplacer("`", "'", "|", `\|`).Replace(report.Printable(text)) + "`"
-}
+// markdownCode is text as code in a cell of a table.
+func markdownCode(text string) string { return report.MarkdownCode(text) }
 
 // namesJSON is a set of names: those of in, or with but all others.
 type namesJSON struct {

@@ -66,6 +66,7 @@ func Formats() []Format {
 		{"openreports", "openreports.io/v1alpha1 Reports, for kubectl apply", writeOpenReports},
 		{"policyreport", "wgpolicyk8s.io/v1alpha2 PolicyReports, for kubectl apply", writePolicyReport},
 		{"csv", "one line for each finding, for spreadsheets", writeCSV},
+		{"md", "Markdown for a comment on a pull request, the worst first, as much as fits", writeMarkdown},
 	}
 }
 

@@ -36,7 +36,7 @@ func render(t testing.TB, name string, r *finding.Result, o Options) []byte {
 }
 
 func TestFormats(t *testing.T) {
-	want := []string{"table", "wide", "json", "yaml", "sarif", "junit", "html", "github", "openreports", "policyreport", "csv"}
+	want := []string{"table", "wide", "json", "yaml", "sarif", "junit", "html", "github", "openreports", "policyreport", "csv", "md"}
 	if got := formatNames(); !slices.Equal(got, want) {
 		t.Errorf("formats are %v, want %v", got, want)
 	}
@@ -100,6 +100,7 @@ func TestGolden(t *testing.T) {
 		golden{"clean.table", "table", cleanResult(), Options{}},
 		golden{"clean.junit", "junit", cleanResult(), Options{}},
 		golden{"clean.github", "github", cleanResult(), Options{}},
+		golden{"clean.md", "md", cleanResult(), Options{}},
 		golden{"clean.openreports", "openreports", cleanResult(), Options{}},
 		golden{"empty.table", "table", &finding.Result{}, Options{}},
 		golden{"empty.json", "json", &finding.Result{}, Options{}},
@@ -176,6 +177,9 @@ func (d *fullDisk) Write(b []byte) (int, error) {
 func TestWriteError(t *testing.T) {
 	for _, f := range Formats() {
 		for _, room := range []int{0, 1 << 16} {
+			if f.Name == "md" {
+				room = min(room, MaxComment/2) // it never has more
+			}
 			if err := Write(&fullDisk{room}, f.Name, manyFindings(1000), Options{}); !errors.Is(err, errFull) {
 				t.Errorf("%s with room for %d bytes: error is %v, want %v", f.Name, room, err, errFull)
 			}

@@ -173,6 +173,8 @@ func parses(name string, out []byte) error {
 		}
 	case "github":
 		return parsesGitHub(out)
+	case "md":
+		return parsesMarkdown(out)
 	}
 	return nil
 }

@@ -13,3 +13,7 @@ func Check(name string) error {
 
 // Printable makes text safe for a terminal: control characters are written out.
 func Printable(s string) string { return printable(s) }
+
+// Cell is text for a cell of CSV: printable, and nothing that a spreadsheet takes for a
+// formula.
+func Cell(s string) string { return cell(printable(s)) }

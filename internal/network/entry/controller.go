@@ -182,6 +182,9 @@ type front struct {
 	exposure Exposure
 	sources  []netip.Prefix
 	verdict  Verdict
+	// admitted and others are those of the backend that the pods of the controller are.
+	admitted []netip.Prefix
+	others   Verdict
 	hops     []Hop
 	unknown  []string
 	// said are the doubts of the backend, and doubts those of the entry.
@@ -213,7 +216,7 @@ func (r *reader) frontOf(c *Controller, ports ...uint16) front {
 			if len(b.Pods) == 0 || !workloads[b.Pods[0].String()] {
 				continue
 			}
-			f := &front{e.Exposure, e.Sources, b.Verdict, b.Hops, b.Unknown, b.Doubts, e.Doubts}
+			f := &front{e.Exposure, e.Sources, b.Verdict, b.Admitted, b.Others, b.Hops, b.Unknown, b.Doubts, e.Doubts}
 			if best == nil || fits && !exact || f.above(best) {
 				best, exact = f, exact || fits
 			}

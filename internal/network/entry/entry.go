@@ -110,6 +110,8 @@ type Backend struct {
 	// Admitted are those of the entry's sources that policies let in, where they do not let
 	// in all.
 	Admitted []netip.Prefix
+	// Others is what becomes of the sources that are not among Admitted: Denied or Unknown.
+	Others Verdict
 	// LetIn says whom policies let in, where who sends is not known.
 	LetIn []string
 	// Unknown says why the verdict is not known; it is empty where it is.
@@ -167,7 +169,6 @@ var (
 	gatewayKind       = model.GroupKind{Group: gatewayGroup, Kind: "Gateway"}
 	gatewayClassKind  = model.GroupKind{Group: gatewayGroup, Kind: "GatewayClass"}
 	grantKind         = model.GroupKind{Group: gatewayGroup, Kind: "ReferenceGrant"}
-	podKind           = model.GroupKind{Kind: "Pod"}
 )
 
 const gatewayGroup = "gateway.networking.k8s.io"

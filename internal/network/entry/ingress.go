@@ -197,6 +197,9 @@ func (r *reader) served(s *Service, t Target, c *Controller) []Backend {
 // both.
 func (f *front) to(b Backend) Backend {
 	b.Hops = append(slices.Clone(f.hops), b.Hops...)
+	if len(f.admitted) > 0 && b.Verdict != Denied {
+		b.Admitted, b.Others = f.admitted, f.others
+	}
 	if b.Verdict = min(b.Verdict, f.verdict); b.Verdict == Unknown {
 		b.Unknown = append(slices.Clone(f.unknown), b.Unknown...)
 	}

@@ -167,13 +167,13 @@ func (j *judge) backend(t Target, w way) Backend {
 	if !ok {
 		b = j.ask(t, end, from)
 		if w.guessed && len(b.Admitted) > 0 {
-			b.Verdict, b.Unknown = Unknown, append(b.Unknown, "policies let in only some of the addresses that it may come from: "+list(b.Admitted))
+			b.Verdict, b.Others, b.Unknown = Unknown, Unknown, append(b.Unknown, "policies let in only some of the addresses that it may come from: "+list(b.Admitted))
 		}
 		switch {
 		case w.rewritten && b.Verdict == Denied:
 			b.Verdict, b.Unknown = Unknown, append(b.Unknown, j.anyNode())
 		case w.rewritten && len(b.Admitted) > 0:
-			b.Doubts = append(b.Doubts, j.anyNode())
+			b.Others, b.Doubts = Unknown, append(b.Doubts, j.anyNode())
 		}
 		j.known[q] = b
 	}
@@ -256,14 +256,7 @@ func (j *judge) ask(t Target, to reach.End, from *senders) (b Backend) {
 		}
 	}
 	if len(in) > 0 {
-		certain := slices.IndexFunc(in, func(of reach.End) bool { return len(j.doubts(of, to, about)) == 0 })
-		b.Verdict, b.Hops = Allowed, []Hop{hop(in[max(certain, 0)])}
-		if certain < 0 {
-			b.Verdict, b.Unknown = Unknown, j.doubts(in[0], to, about)
-		}
-		if len(out) > 0 && from.addresses != nil {
-			b.Admitted = j.prefixes(in, from)
-		}
+		j.admitted(&b, in, out, from, hop, func(of reach.End) []string { return j.doubts(of, to, about) })
 		return b
 	}
 	if len(from.ends) > 0 {
@@ -280,6 +273,41 @@ func (j *judge) ask(t Target, to reach.End, from *senders) (b Backend) {
 		}
 	}
 	return b
+}
+
+// admitted judges pods that some ends are let in to, and others are not. Of addresses it
+// says which for certain.
+func (j *judge) admitted(b *Backend, in, out []reach.End, from *senders, hop func(reach.End) Hop, doubts func(reach.End) []string) {
+	var sure, unsure []reach.End
+	for _, of := range in {
+		if len(doubts(of)) == 0 {
+			sure = append(sure, of)
+		} else {
+			unsure = append(unsure, of)
+		}
+		if from.addresses == nil && len(sure) > 0 {
+			break
+		}
+	}
+	if len(sure) == 0 {
+		b.Verdict, b.Unknown, b.Hops = Unknown, doubts(in[0]), []Hop{hop(in[0])}
+		sure, unsure = in, nil
+	} else {
+		b.Verdict, b.Hops = Allowed, []Hop{hop(sure[0])}
+	}
+	if from.addresses == nil || len(out)+len(unsure) == 0 {
+		return
+	}
+	b.Admitted = j.prefixes(sure, from)
+	for _, of := range append(unsure, out...) {
+		if why := doubts(of); len(why) > 0 {
+			b.Others = Unknown
+			if b.Verdict == Allowed {
+				b.Doubts = append(b.Doubts, why...)
+			}
+			break
+		}
+	}
 }
 
 // maxDoubted bounds how many pods are asked about for an answer that is no for all.

@@ -189,6 +189,13 @@ func (t *twin) fromAddresses(of []netip.Prefix, to *reach.Pod, port uint16) Verd
 	return Denied
 }
 
+// some reports whether an address that is asked about is in some blocks.
+func (t *twin) some(of []netip.Prefix) bool {
+	return slices.ContainsFunc(t.bounds, func(a netip.Addr) bool {
+		return slices.ContainsFunc(of, func(p netip.Prefix) bool { return p.Contains(a) })
+	})
+}
+
 func (t *twin) fromPods(of []*reach.Pod, to *reach.Pod, port uint16) (v Verdict) {
 	for _, p := range of {
 		certain := len(t.engine.UnknownBetween(reach.Side{Pod: p}, reach.Side{Pod: to})) == 0
@@ -216,7 +223,7 @@ func (t *twin) entries() (out []string) {
 			name := "Service " + key
 			outside := func(kind string, number uint16, of []netip.Prefix) Verdict {
 				v := t.fromAddresses(of, p, port)
-				if v == Denied && s.object.Text("spec", "externalTrafficPolicy") != "Local" {
+				if v == Denied && t.some(of) && s.object.Text("spec", "externalTrafficPolicy") != "Local" {
 					v = Unknown
 				}
 				add(name, kind, number, p, port, v)
