@@ -7,6 +7,7 @@ import (
 	"bulkhead.dev/bulkhead/internal/check"
 	"bulkhead.dev/bulkhead/internal/finding"
 	"bulkhead.dev/bulkhead/internal/model"
+	"bulkhead.dev/bulkhead/internal/network/entry"
 )
 
 // balancerCertificate is set where a load balancer of the cloud ends TLS before
@@ -20,13 +21,13 @@ func judgeGateways(in *check.Input) []check.Judgement {
 			out = append(out, check.Passed(g, finding.Evidence{Source: g.Ref().String(), Detail: "the load balancer before it ends TLS"}))
 			continue
 		}
-		all := listeners(g)
-		secure := slices.ContainsFunc(all, listener.encrypted)
+		all := entry.Listeners(g)
+		secure := slices.ContainsFunc(all, encrypted)
 		var violations []check.Violation
 		for _, l := range all {
 			if detail := plainDetail(in.World, l, secure); detail != "" {
 				violations = append(violations, check.Violation{Detail: detail,
-					Path: model.Path(nil).Append(model.Key("spec"), model.Key("listeners"), model.Index(l.index), model.Key("protocol"))})
+					Path: model.Path(nil).Append(model.Key("spec"), model.Key("listeners"), model.Index(l.Index), model.Key("protocol"))})
 			}
 		}
 		out = append(out, check.Failed(g, violations...))
@@ -37,20 +38,20 @@ func judgeGateways(in *check.Input) []check.Judgement {
 // plainDetail says what a listener serves in plain text; empty is nothing. A
 // listener that only redirects to HTTPS is as it should be. Beside one with TLS, a
 // listener of which no route is seen is taken to be such a one.
-func plainDetail(w *model.World, l listener, secure bool) string {
-	if l.protocol != "HTTP" {
+func plainDetail(w *model.World, l entry.Listener, secure bool) string {
+	if l.Protocol != "HTTP" {
 		return ""
 	}
-	routes := l.attached(w)
+	routes := l.Attached(w)
 	if len(routes) == 0 {
 		if secure {
 			return ""
 		}
-		return fmt.Sprintf("listener %s is plain HTTP and no listener has TLS", l.name)
+		return fmt.Sprintf("listener %s is plain HTTP and no listener has TLS", l.Name)
 	}
 	for _, r := range routes {
 		if !onlyRedirects(r) {
-			return fmt.Sprintf("listener %s serves %s in plain text", l.name, describeRoute(r))
+			return fmt.Sprintf("listener %s serves %s in plain text", l.Name, describeRoute(r))
 		}
 	}
 	return ""

@@ -140,16 +140,16 @@ func (l *Listener) hosts(route *model.Object) (out []string) {
 		return []string{l.Hostname}
 	}
 	for _, h := range named {
-		if l.Hostname == "" || HostsMeet(l.Hostname, h) {
+		if l.Hostname == "" || hostsMeet(l.Hostname, h) {
 			out = append(out, h)
 		}
 	}
 	return out
 }
 
-// HostsMeet compares two host names, of which *.example.com stands for all names below
+// hostsMeet compares two host names, of which *.example.com stands for all names below
 // example.com (Gateway API, Hostname).
-func HostsMeet(a, b string) bool {
+func hostsMeet(a, b string) bool {
 	a, b = strings.ToLower(a), strings.ToLower(b)
 	under := func(host, wildcard string) bool {
 		suffix, ok := strings.CutPrefix(wildcard, "*")
