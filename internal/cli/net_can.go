@@ -112,26 +112,13 @@ type pair struct {
 	ports reach.Ports
 }
 
-// maxPairs bounds how many pairs are looked at one by one.
-const maxPairs = 1_000_000
-
 func runNetCan(ctx context.Context, env *Env, q *netInquiry, from, to string) error {
-	if err := q.pageForBrowser(env); err != nil {
-		return err
-	}
-	c, w, err := q.cluster(ctx, env)
+	ends, w, err := q.ends(ctx, env, from, to)
 	if err != nil {
 		return err
 	}
-	ends, err := findEnds(c, w, q.in, from, to)
-	if err != nil {
-		return err
-	}
-	if len(ends.from)*len(ends.to) > maxPairs {
-		return fmt.Errorf("%d ends and %d ends are more pairs than are looked at; name fewer", len(ends.from), len(ends.to))
-	}
-	yes, no_ := ends.ask()
-	answerOf := newNetAnswer(ends, yes, no_, q.most(maxExplained, maxExplainedWide))
+	yes, denied := ends.ask()
+	answerOf := newNetAnswer(ends, yes, denied, q.most(maxExplained, maxExplainedWide))
 	switch {
 	case q.drawn():
 		err = q.draw(env.Stdout, answerOf.drawing())
@@ -150,7 +137,7 @@ func runNetCan(ctx context.Context, env *Env, q *netInquiry, from, to string) er
 	if err != nil {
 		return err
 	}
-	why := ends.doubts(yes, no_)
+	why := ends.doubts(yes, denied)
 	for _, u := range w.Coverage() {
 		if len(yes) == 0 && slices.Contains(reach.Kinds(), u.GroupKind) {
 			why = append(why, fmt.Sprintf("%s could not all be read: %s", u.GroupKind, u.Reason))

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -32,6 +33,28 @@ type netEnds struct {
 
 // node is the name of all nodes; node/NAME is one.
 const node = "node"
+
+// maxPairs bounds how many pairs are looked at one by one.
+const maxPairs = 1_000_000
+
+// ends reads the input, and both ends of a question about it.
+func (q *netInquiry) ends(ctx context.Context, env *Env, from, to string) (*netEnds, *model.World, error) {
+	if err := q.pageForBrowser(env); err != nil {
+		return nil, nil, err
+	}
+	c, w, err := q.cluster(ctx, env)
+	if err != nil {
+		return nil, nil, err
+	}
+	ends, err := findEnds(c, w, q.in, from, to)
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(ends.from)*len(ends.to) > maxPairs {
+		return nil, nil, fmt.Errorf("%d ends and %d ends are more pairs than are looked at; name fewer", len(ends.from), len(ends.to))
+	}
+	return ends, w, nil
+}
 
 // findEnds reads both ends. Pods that do not exist yet may bring a namespace along, which
 // the engine has to know.

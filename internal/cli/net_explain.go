@@ -107,19 +107,9 @@ func (q *netInquiry) most(few, many int) int {
 }
 
 func runNetExplain(ctx context.Context, env *Env, q *netInquiry, from, to string) error {
-	if err := q.pageForBrowser(env); err != nil {
-		return err
-	}
-	c, w, err := q.cluster(ctx, env)
+	ends, _, err := q.ends(ctx, env, from, to)
 	if err != nil {
 		return err
-	}
-	ends, err := findEnds(c, w, q.in, from, to)
-	if err != nil {
-		return err
-	}
-	if len(ends.from)*len(ends.to) > maxPairs {
-		return fmt.Errorf("%d ends and %d ends are more pairs than are looked at; name fewer", len(ends.from), len(ends.to))
 	}
 	yes, denied := ends.ask()
 	switch {
