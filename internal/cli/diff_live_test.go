@@ -44,7 +44,7 @@ func TestDiffLiveOfWhatWasApplied(t *testing.T) {
 	c := connectLive(t)
 	c.loadShop(t)
 	c.waitForPods(t, "shop"+c.suffix, 4)
-	d, s := drift(t, c.folder, "--kubeconfig", c.path, "--profile", "all")
+	d, s := drift(t, c.folder, "--kubeconfig", c.path, "--profile", "all", withoutOthers)
 	if len(d.OnlyInCluster)+len(d.OnlyInManifests)+len(d.Unjudged)+len(d.Absent)+len(d.Ambiguous) > 0 || s.code != 0 {
 		t.Errorf("exit code %d: only in the cluster %q, only in the manifests %q, unjudged %q, absent %v: %s",
 			s.code, faultsOf(d.OnlyInCluster), faultsOf(d.OnlyInManifests), faultsOf(d.Unjudged), d.Absent, s.stderr)

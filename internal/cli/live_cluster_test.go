@@ -123,7 +123,8 @@ func (c *liveCluster) apply(t *testing.T, content map[string]any) {
 	if _, err := client.Apply(t.Context(), u.GetName(), u, metav1.ApplyOptions{FieldManager: "test", Force: true}); err != nil {
 		t.Fatalf("%s %s: %v", gvk.Kind, u.GetName(), err)
 	}
-	if !resource.Namespaced {
+	// A namespace takes its bindings along in its own time, and everybody is bound until then.
+	if !resource.Namespaced || gvk.Kind == "RoleBinding" {
 		t.Cleanup(func() {
 			_ = client.Delete(context.WithoutCancel(t.Context()), u.GetName(), metav1.DeleteOptions{})
 		})

@@ -82,9 +82,14 @@ func same(t *testing.T, what string, want, got map[string]bool) {
 	}
 }
 
-// withoutNetwork leaves out what is unknown of a cluster that has no network plugin and no
-// controller of Ingresses. Files may be for one that has.
-const withoutNetwork = "--skip=network-policies-enforced,no-exposed-workloads"
+const (
+	// withoutOthers leaves out how far a break-in spreads, which is other with what other
+	// tests have in the cluster at the time.
+	withoutOthers = "--skip=limited-blast-radius"
+	// withoutNetwork leaves out as well what is unknown of a cluster that has no network
+	// plugin and no controller of Ingresses. Files may be for one that has.
+	withoutNetwork = withoutOthers + ",network-policies-enforced,no-exposed-workloads"
+)
 
 // TestScanOfTheClusterAgreesWithThatOfTheFiles: what the API server made of the
 // manifests, with defaults, ReplicaSets and pods, has the same failures at the same
@@ -208,8 +213,8 @@ func TestEachPermission(t *testing.T) {
 	c.bind(t, role, user)
 	c.waitUntil(t, user, "", "pods", true)
 
-	admin, _ := scanResult(t, "--kubeconfig", c.path, "--profile", "all", "--show-pass")
-	scanner, got := scanResult(t, "--kubeconfig", kubeconfig, "--profile", "all", "--show-pass")
+	admin, _ := scanResult(t, "--kubeconfig", c.path, "--profile", "all", withoutOthers, "--show-pass")
+	scanner, got := scanResult(t, "--kubeconfig", kubeconfig, "--profile", "all", withoutOthers, "--show-pass")
 	if len(scanner.Unknown) > 0 {
 		t.Errorf("unknown under the whole role, exit code %d: %v", got.code, scanner.Unknown)
 	}
@@ -232,7 +237,7 @@ func TestEachPermission(t *testing.T) {
 				less.Rules = slices.Delete(less.Rules, i, i+1)
 			}
 			c.setRules(t, less, user, group, resource, false)
-			without, got := scanResult(t, "--kubeconfig", kubeconfig, "--profile", "all", "--show-pass")
+			without, got := scanResult(t, "--kubeconfig", kubeconfig, "--profile", "all", withoutOthers, "--show-pass")
 			if got.code != exitIncomplete || !slices.ContainsFunc(without.Unknown, func(u finding.Unmet) bool { return strings.Contains(u.Reason, "forbidden") }) && resource != "waivers" {
 				t.Errorf("without %s: exit code %d, unknown %v", resource, got.code, without.Unknown)
 			}
@@ -293,7 +298,7 @@ func TestOneNamespace(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	args := []string{"--profile", "all", "-n", namespace, "--no-secrets", "--show-pass"}
+	args := []string{"--profile", "all", withoutOthers, "-n", namespace, "--no-secrets", "--show-pass"}
 	admin, _ := scanResult(t, append(args, "--kubeconfig", c.path)...)
 	if !slices.ContainsFunc(admin.Unknown, func(u finding.Unmet) bool {
 		return u.What == "Secret" && u.Reason == "left out by --no-secrets" && slices.Contains(u.Controls, "no-long-lived-tokens")
