@@ -38,7 +38,7 @@ var rules = []rule{
 	{"network/reach", []string{"finding", "model"}, clients, "it answers questions about a world and knows no control"},
 	{"network/entry", []string{"finding", "model", "network/reach"}, clients, "it says what leads into a cluster and knows no control"},
 	{"network/generate", []string{"finding", "model", "form", "network/reach", "network/entry", "network/intent"}, clients, "it writes policies of what it is handed; files are read by who asks"},
-	{"network/intent", []string{"finding", "model", "form", "network/reach"}, clients, "it joins what a team says with what policies allow; files are read by who asks"},
+	{"network/intent", []string{"finding", "model", "form", "network/reach", "network/entry"}, clients, "it joins what a team says with what policies allow; files are read by who asks"},
 	{"image", domain, renderers, "a domain imports no other: what it needs of one is an argument"},
 	{"controlplane", domain, renderers, "a domain imports no other: what it needs of one is an argument"},
 	{"load", []string{"finding", "model", "load/*"}, nil, "loading knows nothing of what is made of a snapshot"},

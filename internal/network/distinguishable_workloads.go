@@ -10,6 +10,7 @@ import (
 	"bulkhead.dev/bulkhead/internal/check"
 	"bulkhead.dev/bulkhead/internal/finding"
 	"bulkhead.dev/bulkhead/internal/model"
+	"bulkhead.dev/bulkhead/internal/network/reach"
 )
 
 func judgeDistinguishable(in *check.Input) []check.Judgement {
@@ -53,7 +54,7 @@ func labelKey(labels map[string]string) string {
 	var parts []string
 	for _, k := range slices.Sorted(maps.Keys(labels)) {
 		// A Job's name is a label that stays as it is.
-		if platformLabels[k] && k != "job-name" {
+		if reach.PlatformLabel(k) && k != "job-name" {
 			continue
 		}
 		parts = append(parts, fmt.Sprintf("%q=%q", k, labels[k]))

@@ -54,7 +54,7 @@ func ownersOf(w *model.World, p *reach.Policy, d reach.Direction, r *reach.Rule)
 
 // allSeen reports whether the pods that resolve a rule's names are all known.
 func allSeen(w *model.World, p *reach.Policy, d reach.Direction, r *reach.Rule) bool {
-	closed := func(ns string) bool { return w.Closed(ns) && !unknownMakers.Of(w)[ns] }
+	closed := func(ns string) bool { return w.Closed(ns) && !reach.UnknownMakers.Of(w)[ns] }
 	if d == reach.Ingress {
 		return closed(p.Namespace)
 	}

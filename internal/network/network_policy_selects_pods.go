@@ -24,7 +24,7 @@ func judgeSelector(w *model.World, p *reach.Policy) check.Judgement {
 		return check.Unobserved(p.Object, "namespace %s has too many policies and workloads to compare them all", ns)
 	case p.Subject.Empty() || slices.ContainsFunc(workloads.Of(w)[ns], selects):
 		return check.Passed(p.Object)
-	case !w.Closed(ns) || unknownMakers.Of(w)[ns] || !w.Live && usesPlatformLabels(p.Subject):
+	case !w.Closed(ns) || reach.UnknownMakers.Of(w)[ns] || !w.Live && usesPlatformLabels(p.Subject):
 		return check.Inapplicable(p.Object)
 	}
 	return check.Failed(p.Object, check.Violation{Path: model.Path(nil).Keys("spec", "podSelector"),
@@ -48,7 +48,7 @@ func judgeSubject(w *model.World, p *reach.TierPolicy) check.Judgement {
 		if p.Pods.Empty() || slices.ContainsFunc(workloads.Of(w)[ns.Name], func(l workload) bool { return p.Pods.Matches(labels.Set(l.labels)) }) {
 			return check.Passed(p.Object)
 		}
-		unread = unread || unknownMakers.Of(w)[ns.Name]
+		unread = unread || reach.UnknownMakers.Of(w)[ns.Name]
 	}
 	if !w.Closed("") || unread || !w.Live && usesPlatformLabels(p.Pods) {
 		return check.Inapplicable(p.Object)
@@ -60,24 +60,9 @@ func judgeSubject(w *model.World, p *reach.TierPolicy) check.Judgement {
 	return check.Failed(p.Object, check.Violation{Path: model.Path(nil).Keys("spec", "subject"), Detail: detail})
 }
 
-// unknownMakers are namespaces of files with custom resources: what pods their
-// controllers will make cannot be told.
-var unknownMakers = model.NewFact(func(w *model.World) map[string]bool {
-	out := map[string]bool{}
-	if w.Live {
-		return out
-	}
-	for _, o := range w.Objects {
-		if _, builtin := model.BuiltinResource(o.GroupKind); !builtin {
-			out[o.Namespace] = true
-		}
-	}
-	return out
-})
-
 func usesPlatformLabels(s labels.Selector) bool {
 	requirements, _ := s.Requirements()
-	return slices.ContainsFunc(requirements, func(r labels.Requirement) bool { return platformLabels[r.Key()] })
+	return slices.ContainsFunc(requirements, func(r labels.Requirement) bool { return reach.PlatformLabel(r.Key()) })
 }
 
 var networkPolicySelectsPods = check.Control{

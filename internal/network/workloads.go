@@ -67,17 +67,3 @@ func podLabels(p *model.Pod) map[string]string {
 	}
 	return out
 }
-
-// platformLabels are put on pods with values that nobody knows beforehand.
-var platformLabels = map[string]bool{
-	"apps.kubernetes.io/pod-index":             true,
-	"batch.kubernetes.io/controller-uid":       true,
-	"batch.kubernetes.io/job-completion-index": true,
-	"batch.kubernetes.io/job-name":             true,
-	"controller-revision-hash":                 true,
-	"controller-uid":                           true,
-	"job-name":                                 true,
-	"pod-template-generation":                  true,
-	"pod-template-hash":                        true,
-	"statefulset.kubernetes.io/pod-name":       true,
-}

@@ -67,20 +67,6 @@ func newPodIndex(c *reach.Cluster) *podIndex {
 	return x
 }
 
-// platformLabels are put on pods when they are made, so that a template does not have them.
-var platformLabels = map[string]bool{
-	"apps.kubernetes.io/pod-index":             true,
-	"batch.kubernetes.io/controller-uid":       true,
-	"batch.kubernetes.io/job-completion-index": true,
-	"batch.kubernetes.io/job-name":             true,
-	"controller-revision-hash":                 true,
-	"controller-uid":                           true,
-	"job-name":                                 true,
-	"pod-template-generation":                  true,
-	"pod-template-hash":                        true,
-	"statefulset.kubernetes.io/pod-name":       true,
-}
-
 // choose are the pods that a selector of a Service chooses, which is not empty, and how
 // the question is known.
 func (x *podIndex) choose(namespace string, selector map[string]string) (chosen, string) {
@@ -110,7 +96,7 @@ func (x *podIndex) choose(namespace string, selector map[string]string) (chosen,
 func (l *labelled) candidates(selector map[string]string) (out []int32, template bool) {
 	found := false
 	for k, v := range selector {
-		if platformLabels[k] {
+		if reach.PlatformLabel(k) {
 			template = true
 			continue
 		}
@@ -136,7 +122,7 @@ func chooses(selector map[string]string, p *reach.Pod, template bool) (matches b
 		has, written := p.Labels[k]
 		switch {
 		case written && has == v:
-		case template && !written && !p.Runs() && platformLabels[k] && mayHave(p, k, v):
+		case template && !written && !p.Runs() && reach.PlatformLabel(k) && mayHave(p, k, v):
 			doubt = fmt.Sprintf("the selector asks for the label %s=%s, which some of the pods of %s may get", k, v, p)
 		default:
 			return false, ""

@@ -267,7 +267,7 @@ func (s *Services) selected(w *model.World, one *Service) {
 	found, one.key = s.pods.choose(one.Namespace, one.Selector)
 	one.Pods, one.Doubts = found.pods, found.doubts
 	if len(one.Pods) == 0 {
-		s.lost(one.Object, w.Closed(one.Namespace) && !unknownMakers.Of(w)[one.Namespace], specPath("selector"), "the selector of Service %s chooses no pod", one)
+		s.lost(one.Object, w.Closed(one.Namespace) && !reach.UnknownMakers.Of(w)[one.Namespace], specPath("selector"), "the selector of Service %s chooses no pod", one)
 		return
 	}
 	for i := range one.Ports {
@@ -279,21 +279,6 @@ func (s *Services) selected(w *model.World, one *Service) {
 		}
 	}
 }
-
-// unknownMakers are namespaces of files with custom resources: what pods their controllers
-// will make cannot be told.
-var unknownMakers = model.NewFact(func(w *model.World) map[string]bool {
-	out := map[string]bool{}
-	if w.Live {
-		return out
-	}
-	for _, o := range w.Objects {
-		if _, builtin := model.BuiltinResource(o.GroupKind); !builtin {
-			out[o.Namespace] = true
-		}
-	}
-	return out
-})
 
 // nameSome names the workloads of some pods.
 func nameSome(pods []*reach.Pod) string {

@@ -131,13 +131,13 @@ func (p *prover) compare(to reach.Side, from []reach.Cell, wants []*Want, base *
 		if to.Pod != nil {
 			ports = portsOf(w, to.Pod)
 		}
-		left = minus(left, reach.Cell{Ports: ports, Peers: p.numbers(u)})
+		left = reach.Without(left, reach.Cell{Ports: ports, Peers: p.numbers(u)})
 	}
 	for _, c := range left {
 		p.out.Left += c.Peers.GetCardinality()
 	}
 	for _, c := range base.cells(to) {
-		left = minus(left, c)
+		left = reach.Without(left, c)
 	}
 	for _, c := range left {
 		p.out.Left -= min(p.out.Left, c.Peers.GetCardinality())
@@ -189,24 +189,6 @@ func (p *prover) unwanted(pod int, to reach.Side, ports reach.Ports, wants []*Wa
 		}
 	}
 	return ports
-}
-
-// minus takes a cell away from cells.
-func minus(cells []reach.Cell, away reach.Cell) (out []reach.Cell) {
-	for _, c := range cells {
-		both := c.Ports.Intersect(away.Ports)
-		if both.Empty() || !c.Peers.Intersects(away.Peers) {
-			out = append(out, c)
-			continue
-		}
-		if ports := c.Ports.Minus(both); !ports.Empty() {
-			out = append(out, reach.Cell{Ports: ports, Peers: c.Peers})
-		}
-		if peers := roaring.AndNot(c.Peers, away.Peers); !peers.IsEmpty() {
-			out = append(out, reach.Cell{Ports: both, Peers: peers})
-		}
-	}
-	return out
 }
 
 // translation says who reached whom before, by the numbers of the engine after.

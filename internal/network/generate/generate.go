@@ -200,9 +200,6 @@ type Set struct {
 // Locations of policies as people name them.
 func nameOf(p *networkingv1.NetworkPolicy) string { return p.Namespace + "/" + p.Name }
 
-// Cluster is the cluster that the policies are for, without them.
-func (s *Set) Cluster() *reach.Cluster { return s.before }
-
 // systemNamespaces hold what the cluster runs by: they are denied nothing unless they are
 // named.
 var systemNamespaces = []string{"kube-system", "kube-public", "kube-node-lease"}

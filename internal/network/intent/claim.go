@@ -124,21 +124,7 @@ func missing(cells []reach.Cell, from *roaring.Bitmap, ports reach.Ports) []reac
 		return nil
 	}
 	for _, c := range cells {
-		var next []reach.Cell
-		for _, l := range left {
-			both := l.Ports.Intersect(c.Ports)
-			if both.Empty() || !l.Peers.Intersects(c.Peers) {
-				next = append(next, l)
-				continue
-			}
-			if others := l.Ports.Minus(both); !others.Empty() {
-				next = append(next, reach.Cell{Ports: others, Peers: l.Peers})
-			}
-			if others := roaring.AndNot(l.Peers, c.Peers); !others.IsEmpty() {
-				next = append(next, reach.Cell{Ports: both, Peers: others})
-			}
-		}
-		left = next
+		left = reach.Without(left, c)
 	}
 	return left
 }

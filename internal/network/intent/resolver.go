@@ -6,10 +6,9 @@ import (
 	"slices"
 
 	"github.com/RoaringBitmap/roaring/v2"
-	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/labels"
 
 	"bulkhead.dev/bulkhead/internal/model"
+	"bulkhead.dev/bulkhead/internal/network/entry"
 	"bulkhead.dev/bulkhead/internal/network/reach"
 )
 
@@ -21,6 +20,9 @@ var resolverNames = map[string][]string{
 }
 
 const dnsPort = 53
+
+// both are the protocols that names are asked by: long answers come by TCP.
+var both = []reach.Protocol{reach.UDP, reach.TCP}
 
 // ErrNoResolver says that no pod of a resolver is in the input.
 var ErrNoResolver = errors.New("no resolver is seen: there is no Service kube-system/kube-dns with pods, and no pod with k8s-app=kube-dns in kube-system; give its manifests with -f, or ask the cluster")
@@ -60,21 +62,33 @@ type Resolver struct {
 // that Kubernetes labels as such. The cluster is that of the world. It fails with
 // ErrNoResolver where none is seen, and where the Service sends nothing by UDP or by TCP.
 func Resolvers(c *reach.Cluster, w *model.World) (out []Resolver, err error) {
-	for _, o := range w.Kind(model.GroupKind{Kind: "Service"}) {
-		selector := model.StringMap(o.Get("spec", "selector"))
-		if !slices.Contains(resolverNames[o.Namespace], o.Name) || len(selector) == 0 {
+	number := make(map[*reach.Pod]int, len(c.Pods))
+	for i, p := range c.Pods {
+		number[p] = i
+	}
+	for _, service := range entry.NewServices(w, c).All() {
+		if !slices.Contains(resolverNames[service.Namespace], service.Name) || len(service.Selector) == 0 {
 			continue
 		}
-		for i, p := range c.Pods {
-			if p.Namespace == o.Namespace && labels.SelectorFromSet(selector).Matches(labels.Set(p.Labels)) {
-				ports := servicePorts(o, p)
-				for _, protocol := range []reach.Protocol{reach.UDP, reach.TCP} {
-					if ports.Intersect(reach.PortRange(protocol, 1, 65535)).Empty() {
-						return nil, fmt.Errorf("service %s/%s sends nothing by %s %d to %s", o.Namespace, o.Name, protocol, dnsPort, p)
-					}
-				}
-				out = addResolver(out, i, ports)
+		ports := map[*reach.Pod]reach.Ports{}
+		for _, protocol := range both {
+			targets, err := service.Leads(protocol, dnsPort)
+			if err != nil {
+				continue // it is said below of each pod
 			}
+			for _, t := range targets {
+				for _, p := range t.Pods {
+					ports[p] = ports[p].Union(reach.OnePort(t.Protocol, t.Port))
+				}
+			}
+		}
+		for _, p := range service.Pods {
+			for _, protocol := range both {
+				if ports[p].Intersect(reach.PortRange(protocol, 1, 65535)).Empty() {
+					return nil, fmt.Errorf("service %s sends nothing by %s %d to %s", service, protocol, dnsPort, p)
+				}
+			}
+			out = addResolver(out, number[p], ports[p])
 		}
 	}
 	if len(out) > 0 {
@@ -99,30 +113,4 @@ func addResolver(to []Resolver, pod int, ports reach.Ports) []Resolver {
 	}
 	to[i].Pods.Add(uint32(pod))
 	return to
-}
-
-// servicePorts are the ports of a pod that a Service sends what asks for port 53 to.
-func servicePorts(service *model.Object, p *reach.Pod) (out reach.Ports) {
-	for _, item := range service.List("spec", "ports") {
-		port, _ := model.Get(item, "port").(int64)
-		text, _ := model.Get(item, "protocol").(string)
-		protocol, err := reach.ParseProtocol(corev1.Protocol(text))
-		if port != dnsPort || err != nil {
-			continue
-		}
-		target := uint16(dnsPort)
-		switch to := model.Get(item, "targetPort").(type) {
-		case int64:
-			if to < 1 || to > 65535 {
-				continue
-			}
-			target = uint16(to)
-		case string:
-			target = p.Named[reach.NamedPort{Protocol: protocol, Name: to}]
-		}
-		if target != 0 {
-			out = out.Union(reach.OnePort(protocol, target))
-		}
-	}
-	return out
 }

@@ -186,6 +186,25 @@ func meet(a, b []Cell, all bool) []Cell {
 	return out
 }
 
+// Without are cells but for those of another one: what is left of its ports, or of its
+// peers. Cells are shared with the result, and not changed.
+func Without(cells []Cell, away Cell) (out []Cell) {
+	for _, c := range cells {
+		both := c.Ports.Intersect(away.Ports)
+		if both.Empty() || !c.Peers.Intersects(away.Peers) {
+			out = append(out, c)
+			continue
+		}
+		if ports := c.Ports.Minus(both); !ports.Empty() {
+			out = append(out, Cell{ports, c.Peers})
+		}
+		if peers := roaring.AndNot(c.Peers, away.Peers); !peers.IsEmpty() {
+			out = append(out, Cell{both, peers})
+		}
+	}
+	return out
+}
+
 // join makes one of cells with the same ports. What is about the same peers stays apart:
 // the peers of a rule are shared by all who have it.
 func join(cells []Cell) []Cell {
