@@ -218,9 +218,7 @@ func (c *liveCluster) bind(t *testing.T, role *rbacv1.ClusterRole, user string) 
 func (c *liveCluster) served(t *testing.T) map[string]bool {
 	t.Helper()
 	_, lists, err := c.kube.Discovery().ServerGroupsAndResources()
-	if err != nil {
-		t.Fatal(err)
-	}
+	testcluster.Discovered(t, err)
 	out := map[string]bool{}
 	for _, l := range lists {
 		gv, _ := schema.ParseGroupVersion(l.GroupVersion)

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"bulkhead.dev/bulkhead/internal/model"
+	"bulkhead.dev/bulkhead/internal/testcluster"
 )
 
 // TestResources holds the table of built-in kinds against the API server's own
@@ -13,9 +14,7 @@ import (
 func TestResources(t *testing.T) {
 	c := connect(t)
 	_, lists, err := c.kube.Discovery().ServerGroupsAndResources()
-	if err != nil {
-		t.Fatal(err)
-	}
+	testcluster.Discovered(t, err)
 	text, err := c.kube.Discovery().RESTClient().Get().AbsPath("/apis/apiextensions.k8s.io/v1/customresourcedefinitions").DoRaw(t.Context())
 	if err != nil {
 		t.Fatal(err)

@@ -19,9 +19,7 @@ func TestCatalogueOnACluster(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, lists, err := client.ServerGroupsAndResources()
-	if err != nil {
-		t.Fatal(err)
-	}
+	testcluster.Discovered(t, err)
 	type served struct {
 		namespaced bool
 		verbs      []string

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"bulkhead.dev/bulkhead/internal/model"
+	"bulkhead.dev/bulkhead/internal/testcluster"
 )
 
 func TestFindResource(t *testing.T) {
@@ -69,9 +70,7 @@ func TestParseSubject(t *testing.T) {
 // TestShortNames holds the short names against those that a real API server serves.
 func TestShortNames(t *testing.T) {
 	lists, err := connect(t).Discovery().ServerPreferredResources()
-	if err != nil {
-		t.Fatal(err)
-	}
+	testcluster.Discovered(t, err)
 	served := map[string]string{}
 	for _, list := range lists {
 		group, _, grouped := strings.Cut(list.GroupVersion, "/")

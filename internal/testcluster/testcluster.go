@@ -3,8 +3,10 @@ package testcluster
 
 import (
 	"os"
+	"strings"
 	"testing"
 
+	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 )
@@ -23,4 +25,19 @@ func Config(t *testing.T) (*rest.Config, string) {
 	}
 	config.QPS, config.Burst = 500, 500
 	return config, path
+}
+
+// Discovered fails the test where not all kinds were discovered. Groups below example.com
+// are those of other tests, which serve APIs that are down, or gone the next moment.
+func Discovered(t *testing.T, err error) {
+	t.Helper()
+	failed, some := discovery.GroupDiscoveryFailedErrorGroups(err)
+	for group, why := range failed {
+		if !strings.HasSuffix(group.Group, ".example.com") {
+			t.Errorf("discover %s: %v", group, why)
+		}
+	}
+	if err != nil && !some {
+		t.Fatal(err)
+	}
 }
